@@ -31,10 +31,10 @@ from PIL import Image
 
 from benchmarks.measure import print_result
 from mmv_tf.data import Reader, default_config, media
-from mmv_tf.data.media import clip_encoder
-from mmv_tf.data.media.clip_decoder import StoredClip
 from mmv_tf.data.preparation import Settings
 from mmv_tf.data.records import manifests, shard_writer
+from mmv_tf.data.stored_clips import clip_encoder
+from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 from mmv_tf.layers import LogMel
 
 _VIDEO = flags.DEFINE_string("video", None, "The film.", required=True)

@@ -30,9 +30,9 @@ from absl import app, flags
 from PIL import Image
 
 from benchmarks.measure import print_result
-from mmv_tf.data.media import clip_encoder
-from mmv_tf.data.media.clip_decoder import StoredClip
 from mmv_tf.data.preparation import Settings
+from mmv_tf.data.stored_clips import clip_encoder
+from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 from mmv_tf.training.logging import read_scalars
 from projects import narrated_world
 from projects.narrated_world import comparison, scoring

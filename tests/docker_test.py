@@ -131,7 +131,7 @@ def test_other_commands_and_health(run):
     [
         ({"MODEL": ""}, "MODEL is not set"),
         ({"VIDEOS": "/nothing"}, "mount the videos"),
-        ({"INDEX": "/nothing"}, "can't be written"),
+        ({"INDEX": "/nothing"}, "is not writable"),
         ({"MMV_SEARCH_TOKEN": ""}, "there is no token"),
     ],
 )

@@ -82,7 +82,7 @@ def test_every_extra_is_in_the_table_of_the_install_page(project):
 @pytest.mark.parametrize("python", PYTHONS)
 def test_lock_covers_what_is_required(project, python):
     extras = project["optional-dependencies"]
-    names = ("test", "text", "io", "hub", "parquet", "beam", "search", "serve", "fast")
+    names = ("test", "text", "io", "hub", "parquet", "beam", "search", "serve", "fast", "s3", "gcs")
     required = [*project["dependencies"], *(text for name in names for text in extras[name])]
     assert_locked(required, python, LOCK)
     assert_locked(extras["docs"], python, DOCS_LOCK)

@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from mmv_tf.data import captions
-from mmv_tf.data.media import clip_encoder
 from mmv_tf.data.records import shard_writer
+from mmv_tf.data.stored_clips import clip_encoder
 from tests import records
 
 RATE = 48_000

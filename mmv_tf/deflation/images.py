@@ -18,8 +18,8 @@ from mmv_tf.data.file_types import IMAGE, MediaError, kind_of
 from mmv_tf.data.images import center_crop
 from mmv_tf.data.integrity.rules import CheckFailed, Limits
 from mmv_tf.data.integrity.video import open_clip
-from mmv_tf.data.media.clip_decoder import UndecodableError
 from mmv_tf.data.records import keys
+from mmv_tf.data.stored_clips.clip_decoder import UndecodableError
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.util.progress import progress
 

@@ -80,13 +80,14 @@ def load_encoder(
         network = _module(path, dtype, vocabulary, image_model, settings)
     else:
         model: Any = open_model(path, vocabulary=vocabulary)
+        images: Any = image_model
         if isinstance(model, ImageEncoder):
-            if image_model is not None:
+            if images is not None:
                 raise ValueError(f"{path} is a deflated network already; leave image_model out.")
-            model, image_model = None, model
-        elif isinstance(image_model, str | os.PathLike):
-            image_model = load_image_model(image_model)
-        network = _graph_network(model, image_model, dtype, engine, quantized)
+            model, images = None, model
+        elif isinstance(images, str | os.PathLike):
+            images = load_image_model(images)
+        network = _graph_network(model, images, dtype, engine, quantized)
         _check_rate(network.settings, settings)
         network.settings = with_settings(network.settings, settings)
     return Encoder(network, os.fspath(source))
@@ -99,16 +100,16 @@ def _graph_network(
     engine: str,
     quantized: Path | None,
 ) -> GraphNetwork:
-    """Return a network of one model or both, with the given precision and engine."""
+    """Return a network of one model or both, in the requested precision and engine."""
+    given: Any = image_model if model is None else model
+    saved = given.dtype_policy.name
     keras_dtype = dtype if engine == TENSORFLOW else "float32"
-    models = [
-        one if one is None or keras_dtype is None else in_precision(one, keras_dtype)
-        for one in (model, image_model)
-    ]
+    if keras_dtype is not None:
+        model = None if model is None else in_precision(model, keras_dtype)
+        image_model = None if image_model is None else in_precision(image_model, keras_dtype)
     if engine == TENSORFLOW:
-        return GraphNetwork(*models)
-    saved = model if model is not None else image_model
-    return OpenVinoNetwork(*models, dtype or saved.dtype_policy.name, quantized)
+        return GraphNetwork(model, image_model)
+    return OpenVinoNetwork(model, image_model, dtype or saved, quantized)
 
 
 def as_encoder(model: Encoder | EmbeddingGraph | ImageEncoder) -> Encoder:

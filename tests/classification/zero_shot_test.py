@@ -101,7 +101,7 @@ def test_models_that_do_not_fit(model):
     silent = small_world.create_model(
         config, small_world.WORDS, np.zeros([len(small_world.WORDS), 6], np.float32)
     )
-    with pytest.raises(ValueError, match="takes video, text, not audio"):
+    with pytest.raises(ValueError, match="accepts video, text, not audio"):
         ZeroShotClassifier(as_encoder(silent), LABELS, "audio")
     with pytest.raises(ValueError, match="temperature is 0"):
         ZeroShotClassifier(as_encoder(model), LABELS, "audio", temperature=0)

@@ -196,7 +196,7 @@ def test_a_network_without_the_modality_is_refused(network, tmp_path):
     del silent.audio
     model = create_model(silent, small_world.WORDS)
     options = Options(tmp_path / "features")
-    with pytest.raises(ValueError, match="takes video, text, not audio"):
+    with pytest.raises(ValueError, match="accepts video, text, not audio"):
         run_benchmark(small_benchmarks.small("esc10_linear"), model, data, options)
     with pytest.raises(ValueError, match="not image; deflate the network first"):
         run_benchmark(small_benchmarks.small("voc07_linear"), network, data, options)

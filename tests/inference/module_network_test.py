@@ -182,7 +182,7 @@ def damage_assets(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_nothing, "holds no saved_model.pb"),
+        (damage_nothing, "has no saved_model.pb"),
         (damage_graph, "is damaged or not a SavedModel"),
         (damage_end, "is damaged or not a SavedModel"),
         (damage_variables, "can't be loaded"),

@@ -194,8 +194,8 @@ def test_parts_of_another_address_are_not_resumed(server, tmp_path):
 @pytest.mark.parametrize(
     ("name", "answer", "message"),
     [
-        (NAME, Answer(status=404), "answered 404"),
-        (NAME, Answer(status=403), "answered 403"),
+        (NAME, Answer(status=404), "returned 404"),
+        (NAME, Answer(status=403), "returned 403"),
         (NAME, Answer(headers={"Content-Type": "text/html"}), "a web page instead of the file"),
         (NAME, Answer(headers={"Content-Encoding": "gzip"}), "gzip content instead"),
         (NAME, Answer(length=None), "does not state the length"),

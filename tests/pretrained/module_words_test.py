@@ -76,7 +76,7 @@ def test_modules_without_words_are_refused(tmp_path):
     tf.saved_model.save(root, str(tmp_path / "module"))
     with pytest.raises(ValueError, match="holds no readable table of words"):
         words_of_module(tmp_path / "module")
-    with pytest.raises(ValueError, match=r"holds no saved_model\.pb"):
+    with pytest.raises(ValueError, match=r"has no saved_model\.pb"):
         words_of_module(tmp_path)
 
 

@@ -60,6 +60,7 @@ def _features(folder):
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0].files}
 
 
+@pytest.mark.slow
 def test_embed(local, uploaded, s3_store, tmp_path):
     arguments = ["--names=va", "--num_frames=4", "--frame_rate=4", "--size=32"]
     here = _run("embed", f"--model={local}/run", f"--videos={local}/videos",
@@ -86,6 +87,7 @@ def test_embed(local, uploaded, s3_store, tmp_path):
     assert all(is_placeholder(path) for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_search(uploaded, s3_store):
     url = s3_store.url
     done = _run("search", "index", f"--videos={url}/videos", f"--model={url}/run",

@@ -182,7 +182,7 @@ def test_no_network(tmp_path, pip, fetch):
     pip(stderr=NO_NETWORK)
     with pytest.raises(DownloadError) as caught:
         fetch(tmp_path / "data")
-    assert_one_line(caught, "can't be reached", "Check the network", "again")
+    assert_one_line(caught, "can't be reached", "Check the network", "rerun")
     assert ("--video=PATH" in str(caught.value)) == (fetch is downloads.fetch_film)
     assert_nothing_left(tmp_path / "data")
 
@@ -217,7 +217,7 @@ def test_pip_that_fails_otherwise(tmp_path, pip):
     pip(stderr="something\nERROR: out of luck\n\n")
     with pytest.raises(DownloadError) as caught:
         downloads.fetch_film(tmp_path / "data")
-    assert_one_line(caught, "out of luck", "again")
+    assert_one_line(caught, "out of luck", "Rerun")
 
 
 def test_own_film(tmp_path, pip):

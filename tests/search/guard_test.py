@@ -124,5 +124,5 @@ def test_settings():
         PageSettings(port=70_000)
     with pytest.raises(ValueError, match="above 0"):
         PageSettings(results=0)
-    with pytest.raises(ValueError, match="time-outs"):
+    with pytest.raises(ValueError, match="timeouts"):
         PageSettings(body_timeout=0)

@@ -67,7 +67,7 @@ def test_rows_are_answered_as_rows(server, servable):
     client = RestClient("127.0.0.1", server.rest, "tiny")
     body = {"signature_name": "text", "instances": ["the red square", {"text": "x"}]}
     status, answer = client.request("POST", mutations.PATH, json.dumps(body).encode())
-    assert status == 400 and b"one form" in answer
+    assert status == 400 and b"the same form" in answer
     body["instances"] = ["the red square", {"b64": base64.b64encode(b"circle").decode()}]
     status, answer = client.request("POST", mutations.PATH, json.dumps(body).encode())
     predictions = np.array(json.loads(answer)["predictions"])

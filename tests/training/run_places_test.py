@@ -71,6 +71,9 @@ def test_a_folder_of_a_disk_is_no_store(tmp_path):
     assert type(run_places.open_run(tmp_path)) is run_places.RunPlace
 
 
+@pytest.mark.parametrize(
+    "either_store", ["s3", pytest.param("gs", marks=pytest.mark.slow)], indirect=True
+)
 def test_a_fresh_machine_goes_on_as_if_nothing_had_happened(either_store, tmp_path):
     whole = train(run_places.RunPlace(tmp_path / "local"))
     train(opened(either_store), stop_at=3)

@@ -193,7 +193,7 @@ def test_log_mel_settings_that_the_weights_do_not_know_are_refused(config):
 
 def test_a_failed_start_leaves_an_empty_folder(config, tmp_path):
     config.model.video.width = 0.125
-    with pytest.raises(ValueError, match="don't fit"):
+    with pytest.raises(ValueError, match="don't match"):
         experiment.run(config.lock(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

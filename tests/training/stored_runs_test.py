@@ -79,7 +79,8 @@ def same(one, other):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [3, 20])
 def test_killed_anywhere_the_weights_are_the_same_to_the_bit(s3_store, tmp_path, kills):
     """Each start is on a fresh machine, which has the store alone."""
     whole, killed = tmp_path / "whole.json", tmp_path / "killed.json"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from mmv_tf.data.integrity.rules import CheckFailed, Limits, Problem
 from mmv_tf.data.integrity.video import open_clip
-from mmv_tf.data.media.clip_decoder import UndecodableError
 from mmv_tf.data.records import keys as keys_lib
 from mmv_tf.data.records.keys import KeyMap
+from mmv_tf.data.stored_clips.clip_decoder import UndecodableError
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -14,7 +14,7 @@ from mmv_tf.data.records.keys import KeyMap
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from mmv_tf.data.media.clip_decoder import StoredClip
+    from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 
 
 # Problems of frames and audio that JPEGs and video have in common.

@@ -17,9 +17,9 @@ from mmv_tf.data.integrity.rules import (
     Limits,
     check_rate,
 )
-from mmv_tf.data.media import mp4
-from mmv_tf.data.media.clip_decoder import StoredClip
 from mmv_tf.data.records import keys as keys_lib
+from mmv_tf.data.stored_clips import mp4
+from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 
 FRAME_TIMES = "frame times"
 FRAME_SIZE = "wrong frame size"

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from mmv_tf.data import media
-from mmv_tf.data.media.clip_encoder import VideoEncoder
 from mmv_tf.data.preparation.plan import PlannedClip
 from mmv_tf.data.preparation.settings import Settings
+from mmv_tf.data.stored_clips.clip_encoder import VideoEncoder
 
 _Frame = TypeVar("_Frame", bytes, np.ndarray)
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import media
-from mmv_tf.data.media.clip_encoder import SOUND_BIT_RATE
 from mmv_tf.data.preparation import splits
 from mmv_tf.data.preparation.plan import Plan, PlannedClip, ProbedSource, Unit
 from mmv_tf.data.preparation.report import TOO_LONG
@@ -19,6 +18,7 @@ from mmv_tf.data.preparation.settings import Settings
 from mmv_tf.data.preparation.sources import IMAGE, TFDS, TRIMMED_SECONDS, Source
 from mmv_tf.data.records import shard_writer
 from mmv_tf.data.records.manifests import VIDEO_STORE
+from mmv_tf.data.stored_clips.clip_encoder import SOUND_BIT_RATE
 
 
 @dataclasses.dataclass(frozen=True)

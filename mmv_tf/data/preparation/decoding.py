@@ -15,7 +15,6 @@ import numpy as np
 
 from mmv_tf.data import media
 from mmv_tf.data.images import encode_image
-from mmv_tf.data.media.clip_encoder import with_sound
 from mmv_tf.data.preparation.blocks import write_block
 from mmv_tf.data.preparation.collecting import (
     ClipFrames,
@@ -29,6 +28,7 @@ from mmv_tf.data.preparation.sources import IMAGE, SOUND, TFDS
 from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records import shard_writer
 from mmv_tf.data.records.manifests import VIDEO_STORE
+from mmv_tf.data.stored_clips.clip_encoder import with_sound
 from mmv_tf.util.storage.urls import local_of
 
 # Ours: a unit is left out if more than this fraction of its packets cannot be decoded.

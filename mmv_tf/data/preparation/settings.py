@@ -9,8 +9,8 @@ import math
 import re
 from typing import Any
 
-from mmv_tf.data.media.clip_encoder import SAMPLE_RATES
 from mmv_tf.data.records.manifests import JPEG_STORE, STORES, VIDEO_STORE
+from mmv_tf.data.stored_clips.clip_encoder import SAMPLE_RATES
 
 CUTS = ("caption", "window", "list")
 SOUNDS = ("waveform", "log_mel", "none")

@@ -18,8 +18,8 @@ import tensorflow as tf
 from mmv_tf.data.integrity.damage import MESSAGE_END, UNSURE_START
 from mmv_tf.data.integrity.rules import CheckFailed, Limits
 from mmv_tf.data.integrity.video import open_clip
-from mmv_tf.data.media.clip_decoder import TO_RGB, StoredClip, UndecodableError, VideoPlanes
 from mmv_tf.data.reading.ending import end_iterators_at_exit
+from mmv_tf.data.stored_clips.clip_decoder import TO_RGB, StoredClip, UndecodableError, VideoPlanes
 
 
 def resized_window(

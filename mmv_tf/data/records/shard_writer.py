@@ -63,7 +63,7 @@ class EncodedMedia:
     """A clip encoded as one file.
 
     Attributes:
-      data: an MP4 file; see `media.clip_encoder`.
+      data: an MP4 file; see `stored_clips.clip_encoder`.
       num_frames: number of frames; 0 without a video track.
       has_sound: True if there is an audio track.
     """

@@ -80,7 +80,7 @@ def test_repaired_shards_are_in_the_store(data, url):
     assert all("crc32c" in shard for shard in manifest["splits"]["train"]["shards"])
     reader = Reader(data.config(directory=f"{url}/repaired"), None, None)
     assert sum(len(batch["label"]) for batch in reader.evaluate()) == 23
-    with pytest.raises(ValueError, match=f"^{url}/repaired: exists already"):
+    with pytest.raises(ValueError, match=f"^{url}/repaired: already exists"):
         verification.repair(url, f"{url}/repaired")
 
 
@@ -92,6 +92,7 @@ def test_a_store_that_does_not_answer_is_no_damage(url, s3_store):
         verification.verify(url)
 
 
+@pytest.mark.slow
 def test_the_program(data, url):
     place = data.offset(1, 1) + 40
     change(url, data.path(1).name, lambda content: content.__setitem__(place, ord("?")))

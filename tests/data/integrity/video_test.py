@@ -9,9 +9,9 @@ import tensorflow as tf
 from mmv_tf.data import DamagedDataError, Reader
 from mmv_tf.data.integrity import decoding, verification
 from mmv_tf.data.integrity.rules import Limits
-from mmv_tf.data.media import clip_encoder
-from mmv_tf.data.media.clip_decoder import StoredClip
 from mmv_tf.data.records import keys, manifests
+from mmv_tf.data.stored_clips import clip_encoder
+from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 from tests import records, stored_clips
 
 

@@ -127,6 +127,7 @@ def check_kills(killer, kills, seed):
     return killed
 
 
+@pytest.mark.slow
 def test_kills_change_nothing(killer):
     check_kills(killer, 3, seed=1)
 

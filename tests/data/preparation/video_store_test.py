@@ -10,9 +10,9 @@ from PIL import Image
 
 from mmv_tf.data import preparation
 from mmv_tf.data.integrity import verification
-from mmv_tf.data.media.clip_decoder import StoredClip
 from mmv_tf.data.preparation import pipeline
 from mmv_tf.data.records import keys, manifests
+from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 from mmv_tf.layers import LogMel
 from tests import media_samples
 from tests.data.preparation.samples import SETTINGS, contents, prepare, records

@@ -111,7 +111,7 @@ def test_a_second_program_reads_from_the_cache_alone(data, s3_store):
     assert not [request for request in seen if "tfrecord" in request.path]
 
 
-@pytest.mark.parametrize("gigabytes", [0.0, 60e-6])
+@pytest.mark.parametrize("gigabytes", [pytest.param(0.0, marks=pytest.mark.slow), 60e-6])
 def test_a_small_cache_or_none_does(data, s3_store, gigabytes, tmp_path):
     url = upload(data, s3_store.url)
     config = data.config(directory=url, cache_gb=gigabytes, cache_dir=str(tmp_path / "cache"))

@@ -10,10 +10,10 @@ import tensorflow as tf
 
 from mmv_tf.data import Input, Reader, captions
 from mmv_tf.data.integrity.rules import Limits
-from mmv_tf.data.media import clip_encoder
-from mmv_tf.data.media.clip_decoder import StoredClip
 from mmv_tf.data.reading import stored_video
 from mmv_tf.data.records import shard_writer
+from mmv_tf.data.stored_clips import clip_encoder
+from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 from mmv_tf.layers import LogMel
 from tests import records, stored_clips
 

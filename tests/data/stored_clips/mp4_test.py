@@ -10,8 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from mmv_tf.data.media import clip_encoder, mp4
-from mmv_tf.data.media.mp4 import Mp4Error, read_mp4
+from mmv_tf.data.stored_clips import clip_encoder, mp4
+from mmv_tf.data.stored_clips.mp4 import Mp4Error, read_mp4
 from tests import stored_clips
 
 

@@ -1,18 +1,23 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes those frames and samples that are needed of a clip stored by `clip_encoder`."""
+"""Decodes the needed frames and samples of a clip stored by `clip_encoder`.
+
+PyAV is imported at the first decoding, since all readers of records import this module.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
-from av.codec.context import Flags2
 from PIL import Image
 
-from mmv_tf.data.media import mp4
+from mmv_tf.data.stored_clips import mp4
+
+if TYPE_CHECKING:
+    import av
 
 # FFmpeg rounds the sides up by 64 pixels or more before it compares the area with its limit.
 _ROUNDING = 128
@@ -145,6 +150,8 @@ class StoredClip:
         self, context: av.CodecContext, track: mp4.Track, index: int | None
     ) -> Iterator[tuple[int, av.VideoFrame]]:
         """Feed a frame's packet, or the end of the stream, to a decoder; yield what it returns."""
+        import av
+
         packet = None
         if index is not None:
             start = int(track.starts[index])
@@ -172,6 +179,8 @@ class StoredClip:
         Raises:
           UndecodableError: a packet is damaged, or NaN or infinity was stored.
         """
+        from av.codec.context import Flags2
+
         track = self.tracks.sound
         if track is None:
             return np.zeros(0, np.float32)
@@ -201,6 +210,8 @@ class StoredClip:
         self, context: av.CodecContext, track: mp4.Track, index: int
     ) -> Iterator[np.ndarray]:
         """Yield the samples of a packet, float32 [samples]."""
+        import av
+
         start = int(track.starts[index])
         packet = av.Packet(self.data[start : start + int(track.sizes[index])])
         try:
@@ -226,6 +237,8 @@ def _pixels(plane: av.video.plane.VideoPlane) -> np.ndarray:
 
 
 def _decoder(track: mp4.Track, options: dict[str, str]) -> av.CodecContext:
+    import av
+
     context = av.CodecContext.create(track.codec, "r")
     context.extradata = track.setup
     context.thread_count = 1  # Clips are decoded in parallel.

@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from mmv_tf.data.media import clip_decoder, clip_encoder, mp4
-from mmv_tf.data.media.clip_decoder import StoredClip, UndecodableError
 from mmv_tf.data.records import keys
+from mmv_tf.data.stored_clips import clip_decoder, clip_encoder, mp4
+from mmv_tf.data.stored_clips.clip_decoder import StoredClip, UndecodableError
 from tests import stored_clips
 
 FRAMES = 40
