@@ -219,10 +219,10 @@ class WorkerPool:
         self.close()
 
     def close(self) -> None:
-        """End the children."""
-        for worker in self._workers:
+        """End the children; a thread that runs tasks gets a `ChildProcessError`."""
+        workers, self._workers = self._workers, []
+        for worker in workers:
             worker.end()
-        self._workers.clear()
 
     def peak_bytes(self) -> int:
         """Return the largest resident memory of a child so far (on Linux), with shared pages."""
@@ -294,6 +294,8 @@ class WorkerPool:
         task, index = worker.task, worker.done
         if not alive:
             worker.end()
+            if worker not in self._workers:
+                raise ChildProcessError("The pool was closed during a task.")
             self._workers.remove(worker)
             if task is None:
                 how = f"in {_START_SECONDS:g} s" if result.status == TIMEOUT else result.reason

@@ -163,7 +163,7 @@ def test_what_a_network_cannot_do_is_told_before_anything_is_embedded(
     lines, films = root / "lines.txt", root / "msrvtt"
     for kind, arguments, message in (
         ("pickle", [f"--sentences={lines}"], "has no text input: it has a table of word vectors"),
-        ("torch", [f"--audio={films}"], "takes video, text, not audio"),
+        ("torch", [f"--audio={films}"], "accepts video, text, not audio"),
         ("module", [f"--audio={films}"], "does not specify sample_rate"),
         ("module", [f"--videos={films}"], "does not say how long its clips are"),
         ("module", [f"--sentences={lines}", "--dtype=bfloat16"], "leave dtype out"),

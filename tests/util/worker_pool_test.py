@@ -5,6 +5,7 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -134,3 +135,22 @@ def test_children_and_what_they_started_end_with_a_killed_parent(tmp_path):
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert_ended(note)
+
+
+def test_closed_by_another_thread_a_run_ends_with_an_error():
+    pool, errors = WorkerPool(1, 60.0), []
+
+    def run():
+        try:
+            list(pool.run([Task(behave, "name", ("",), ((0, "hang"),))]))
+        except OSError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while pool.peak_bytes() == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    pool.close()
+    thread.join(60)
+    assert not thread.is_alive() and len(errors) == 1
