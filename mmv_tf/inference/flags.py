@@ -126,7 +126,7 @@ def define_network_flags(
             "engine",
             None,
             ENGINES,
-            "Engine for video and images; openvino is an extra, and faster on some CPUs.",
+            "Engine for video and images; openvino is an extra, and slower or faster by CPU.",
             flag_values=values,
         )
         flags.DEFINE_string(
