@@ -48,7 +48,7 @@ def load_encoder(
       image_model: the deflated model to embed images with, a `.keras` file.
       settings: video and audio settings that the model does not specify, or that override its own:
         "num_frames", "frame_rate", "size", "square_crop", "sample_rate".
-      engine: "openvino" to embed video and images with OpenVINO, an extra that is faster on some
+      engine: "openvino" to embed video and images with OpenVINO, an extra that suits some
         CPUs; other inputs stay in TensorFlow. Modules have only "tensorflow".
       quantized: with OpenVINO, the folder that `mmv quantize` created for this model: video is
         embedded in 8-bit integers.
