@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import itertools
 import json
 import pathlib
 from collections.abc import Callable, Sequence
@@ -151,22 +152,32 @@ class Data:
         return config
 
 
-_PAYLOADS: dict[tuple[int, str], bytes] = {}
+def payloads_of(
+    sizes: Sequence[int],
+    example: Callable[[int], tf.train.SequenceExample],
+    known: dict[Any, bytes],
+    kind: Any,
+) -> list[list[bytes]]:
+    """Serialized examples for each shard, numbered through; those of a kind are made once."""
+    numbers, shards = itertools.count(), []
+    for size in sizes:
+        payloads = []
+        for number in itertools.islice(numbers, size):
+            key = (number, kind)
+            if key not in known:
+                known[key] = example(number).SerializeToString(deterministic=True)
+            payloads.append(known[key])
+        shards.append(payloads)
+    return shards
+
+
+_PAYLOADS: dict[Any, bytes] = {}
 
 
 def write(directory: pathlib.Path, sizes: Sequence[int] = (4, 4), media_id: str = "film") -> Data:
     """Shards with so many good records each."""
     directory.mkdir(parents=True, exist_ok=True)
-    shards, number = [], 0
-    for size in sizes:
-        payloads = []
-        for _ in range(size):
-            key = (number, media_id)
-            if key not in _PAYLOADS:
-                _PAYLOADS[key] = example(*key).SerializeToString(deterministic=True)
-            payloads.append(_PAYLOADS[key])
-            number += 1
-        shards.append(payloads)
+    shards = payloads_of(sizes, lambda number: example(number, media_id), _PAYLOADS, media_id)
     data = Data(directory, shards)
     data.write()
     return data

@@ -90,7 +90,7 @@ class Data(records.Data):
         super().write_manifest(**{"store": "video", "sample_rate": SAMPLE_RATE, **changes})
 
 
-_PAYLOADS: dict[tuple[int, bool, bool], bytes] = {}
+_PAYLOADS: dict[Any, bytes] = {}
 
 
 def write(
@@ -98,16 +98,9 @@ def write(
 ) -> Data:
     """Shards with so many good records each."""
     directory.mkdir(parents=True, exist_ok=True)
-    shards, number = [], 0
-    for size in sizes:
-        payloads = []
-        for _ in range(size):
-            key = (number, sound, frames)
-            if key not in _PAYLOADS:
-                _PAYLOADS[key] = example(*key).SerializeToString(deterministic=True)
-            payloads.append(_PAYLOADS[key])
-            number += 1
-        shards.append(payloads)
+    shards = records.payloads_of(
+        sizes, lambda number: example(number, sound, frames), _PAYLOADS, (sound, frames)
+    )
     data = Data(directory, shards)
     data.write()
     return data

@@ -19,7 +19,6 @@ from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.network import ENGINES, IMAGE, OPENVINO, VIDEO
 from mmv_tf.inference.quantization import Quantized, as_floats, read_quantized
-from mmv_tf.util import files
 
 # Our name for a precision -> OpenVINO's name, and the processor capability it needs.
 _PRECISIONS = {
@@ -90,7 +89,7 @@ class OpenVinoNetwork(GraphNetwork):
         """Hexadecimal SHA-256; in float32 it equals that of the same model in TensorFlow."""
         fingerprint, computed = super().fingerprint, [self._precision]
         if self._quantized is not None:
-            computed.append(files.file_sha256(self._quantized.path.with_suffix(".bin")))
+            computed.append(self._quantized.weights_sha256)
         if computed == ["f32"]:
             return fingerprint
         return hashlib.sha256(f"{fingerprint} openvino {computed}".encode()).hexdigest()

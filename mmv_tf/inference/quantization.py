@@ -46,12 +46,14 @@ class Quantized:
       fingerprint: fingerprint of the float32 model that it was made from.
       clip: expected frames, height and width.
       cosines: feature -> lowest and mean cosine similarity with float32 on held-out clips.
+      weights_sha256: hexadecimal SHA-256 of OpenVINO's weights file.
     """
 
     path: pathlib.Path
     fingerprint: str
     clip: tuple[int, ...]
     cosines: Mapping[str, Mapping[str, float]]
+    weights_sha256: str
 
 
 def check_installed() -> None:
@@ -137,7 +139,13 @@ def read_quantized(folder: pathlib.Path) -> Quantized:
         raise ValueError(
             f"{folder}: was written by another version; create it again with 'mmv quantize'."
         )
-    return Quantized(folder / MODEL, found["fingerprint"], tuple(found["clip"]), found["cosines"])
+    return Quantized(
+        folder / MODEL,
+        found["fingerprint"],
+        tuple(found["clip"]),
+        found["cosines"],
+        found["sha256"][WEIGHTS],
+    )
 
 
 def as_floats(clips: np.ndarray) -> np.ndarray:
