@@ -103,6 +103,7 @@ def test_importing_the_package_loads_neither_tensorflow_nor_keras(tmp_path):
     assert done.stdout.strip() == "set()", done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_keras_that_is_imported_first_knows_the_layers(tmp_path):
     names = "['FineAndCoarse', 'S3D', 'BatchNorm', 'ImageEncoder']"
     program = (
@@ -113,6 +114,7 @@ def test_keras_that_is_imported_first_knows_the_layers(tmp_path):
     assert len(done.stdout.split()) == 4, done.stderr[-3000:]
 
 
+@pytest.mark.slow
 def test_a_library_takes_tensorflow_and_leaves_the_environment(tmp_path):
     shown = "keras.config.backend(), os.environ['KERAS_BACKEND']"
     program = f"import mmv_tf.layers, keras, os; print({shown})"

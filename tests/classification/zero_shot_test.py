@@ -52,6 +52,7 @@ def test_arrays(model):
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_deflated_model(model):
     encoder = Encoder(GraphNetwork(model, deflate_naively(model)))
     images = np.random.default_rng(0).random([2, 40, 40, 3]).astype(np.float32)

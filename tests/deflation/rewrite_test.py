@@ -172,6 +172,7 @@ def test_what_can_not_be_deflated_is_named(make, message):
         deflation.deflate_naively(make())
 
 
+@pytest.mark.slow
 def test_networks_without_time_or_deflated_already():
     config = small_world.model_config()
     config.video = {"backbone": "tsm_resnet", "depth": 18, "width": 0.0625, "shift_fraction": 0.0}

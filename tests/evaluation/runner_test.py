@@ -177,6 +177,7 @@ def test_missing_videos_are_named(network, tmp_path):
         run_benchmark(benchmark, network, data, Options(tmp_path / "features"))
 
 
+@pytest.mark.slow
 def test_sentences_without_known_words_are_named(network, tmp_path):
     data = small_benchmarks.msrvtt(tmp_path / "data")
     table = data / "msrvtt_test.csv"

@@ -175,6 +175,7 @@ def test_words_that_a_saved_vocabulary_would_lose_are_refused(word):
         WordTokenizer(["the", word])
 
 
+@pytest.mark.slow
 def test_its_saved_model_needs_nothing_of_ours(tmp_path):
     layer = WordTokenizer(WORDS, max_words=6)
     module = tf.Module()

@@ -244,6 +244,7 @@ def test_a_wrong_file_of_vectors_is_told_before_the_checkpoint_is_read(tmp_path)
         mmv_tf.import_haiku_checkpoint(tmp_path / "none.pkl", word_vectors=tmp_path / "no.bin")
 
 
+@pytest.mark.slow
 def test_a_saved_network_keeps_its_special_ids(stand_in, tmp_path):
     folder, by_row, _ = stand_in
     words = [*by_row[:10], "<pad>", *by_row[11:]]

@@ -50,6 +50,7 @@ def download():
     program.close()
 
 
+@pytest.mark.slow
 def test_without_a_name_it_lists_everything(download):
     done = download()
     assert done.status == 0

@@ -45,6 +45,7 @@ def run(program, folder, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_sentences_for_a_network_without_words_are_one_error(run, folder, tmp_path):
     create_model(small_world.model_config()).save(folder / "wordless.keras")
     done = run(f"--sentences={folder / 'lines.txt'}", "--names=vat", model="wordless.keras")
@@ -59,6 +60,7 @@ def read(output):
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0].files}
 
 
+@pytest.mark.slow
 def test_sounds_are_embedded_and_new_ones_added(run, folder, tmp_path):
     arguments = (
         *(f"--audio={folder / 'sounds'}", "--names=last_conv,va", "--window_seconds=0.4"),
@@ -102,6 +104,7 @@ def test_sentences_without_a_known_word_are_told_and_left_out(run, tmp_path):
     assert run(f"--sentences={path}", "--names=vat", "--allow_missing=2").status == 0
 
 
+@pytest.mark.slow
 def test_only_line_ends_end_sentences(run, tmp_path):
     sentences = ["the square\u2028falls", "red\u0085b", "red\x0bb\x0cc", "up\x1cb\x1dc\x1ed", "up"]
     path = tmp_path / "lines.txt"
@@ -110,6 +113,7 @@ def test_only_line_ends_end_sentences(run, tmp_path):
     assert read(tmp_path)["id"].tolist() == sentences
 
 
+@pytest.mark.slow
 def test_tasks_write_the_bytes_of_one_machine(run, folder, tmp_path):
     path = tmp_path / "lines.txt"
     path.write_text("a red square\nquo vadis\nthe circle falls\nthe square\nred\n")
@@ -146,6 +150,7 @@ def test_images_are_embedded_to_parquet(run, folder, tmp_path):
     assert np.array(table["vat"].to_pylist()).shape == (4, 8)
 
 
+@pytest.mark.slow
 def test_without_a_deflated_network_images_are_clips_that_stand_still(run, folder, tmp_path):
     done = run(f"--images={folder / 'images'}", "--names=vat")
     assert done.status == 0, done.stderr

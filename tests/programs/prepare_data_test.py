@@ -92,6 +92,7 @@ def whole(film, tmp_path_factory):
     return output
 
 
+@pytest.mark.slow
 def test_killed_and_run_again_gives_the_same_bytes(film, whole, tmp_path):
     output = tmp_path / "killed"
     assert interrupt(film, output, signal.SIGKILL, 1) == (-signal.SIGKILL, ANY)

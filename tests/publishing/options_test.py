@@ -135,6 +135,7 @@ def test_jpeg_frames_are_seen_as_the_reader_shows_them(tiny_model, tmp_path):
         signature(tf.constant([[bytes(bomb)]]))
 
 
+@pytest.mark.slow
 def test_checked_signatures_say_what_is_wrong(published):
     module = tf.saved_model.load(str(published / "2"))
     signatures = module.signatures

@@ -107,6 +107,7 @@ def test_names_that_are_no_utf8_keep_their_bytes():
     assert file_names("\ufffd.mp4") == ("\ufffd.mp4", None)
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_the_file_is_the_former_or_the_new_one(tmp_path, monkeypatch):
     index = make(tmp_path / "index")
     monkeypatch.setattr(export.batches, "__defaults__", (4,))

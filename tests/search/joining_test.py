@@ -193,6 +193,7 @@ def test_inputs_that_are_none(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_the_output_is_the_former_or_the_new_index(shards, tmp_path):
     paths, whole = shards
     before, after = contents(make(tmp_path / "before", ["x.mp4"])), contents(whole)

@@ -59,6 +59,7 @@ def test_a_run_trains_saves_and_loads(config, whole):
     assert experiment.run(config, run) == {}, "a finished run is left as it is"
 
 
+@pytest.mark.slow
 def test_a_run_under_the_former_name_of_its_untrained_model_is_read(whole, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(whole[0], run)
@@ -165,6 +166,7 @@ def test_a_mistake_leaves_nothing_that_the_corrected_run_would_meet(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_records_left_out_are_counted_to_the_last_line(
     config, prepared, tmp_path, monkeypatch, caplog
 ):

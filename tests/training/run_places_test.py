@@ -124,9 +124,8 @@ def test_a_checkpoint_is_there_when_its_manifest_is(s3_store):
     assert {seen[place][1] for place in old} == written
 
 
-@pytest.mark.parametrize(
-    "damage", ["changed", *(pytest.param(d, marks=pytest.mark.slow) for d in ("missing", "none"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["changed", "missing", "none"])
 def test_a_broken_checkpoint_gives_way_to_the_one_before(s3_store, tmp_path, damage, caplog):
     whole = train(run_places.RunPlace(tmp_path / "local"))
     train(opened(s3_store), stop_at=3)
@@ -169,6 +168,7 @@ def test_an_upload_that_fails_stops_the_run_at_the_next_checkpoint(s3_store):
     assert complete_checkpoints(opened(s3_store).store) == {"step-00000000", "step-00000001"}
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_stays_and_is_fetched(s3_store, tmp_path):
     settings = {
         "evaluate_every_steps": 1,

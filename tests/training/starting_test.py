@@ -61,6 +61,7 @@ def test_a_run_of_no_steps_has_the_weights_of_its_source_to_the_bit(config, sour
     assert (tmp_path / "run" / "start.json").exists()
 
 
+@pytest.mark.slow
 def test_a_model_section_without_backbones_takes_the_architecture(config, source):
     config.model = {"metadata": {"license": "mine"}}
     model, start = make(config)
@@ -86,6 +87,7 @@ def test_the_log_says_what_came_from_where(config, source, caplog):
     assert "Not trained, because no pair compares them: text." in text
 
 
+@pytest.mark.slow
 def test_a_graph_of_another_kind_takes_the_towers_and_starts_new_heads(config, source):
     config.model = {"graph": {"name": "disjoint", "dim": 12, "hidden_dim": None}}
     model, start = make(config)
@@ -106,6 +108,7 @@ def test_another_precision_keeps_the_weights(config, source):
     assert same(model, training.load_model(source))
 
 
+@pytest.mark.slow
 def test_a_described_model_takes_tokenizer_and_log_mel(config, source):
     model, start = make(config)
     assert len(model.tokenizer.vocabulary) >= WORDS
@@ -121,6 +124,7 @@ def test_fewer_modalities_need_no_weights_of_the_others(config):
     assert "heads/fine_to_coarse" in start.unused
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_listed(config):
     config.model.video.width = 0.125
     config.model.graph.coarse_dim = 12
@@ -138,6 +142,7 @@ def test_what_does_not_fit_is_listed(config):
     assert isinstance(model, FineAndCoarse)
 
 
+@pytest.mark.slow
 def test_a_backbone_that_the_source_lacks_is_listed(config, source, tmp_path):
     theirs = training.load_model(source)
     without = FineAndCoarse(
@@ -176,6 +181,7 @@ def test_mistakes_are_one_clear_error(config, changes, message):
         make(config)
 
 
+@pytest.mark.slow
 def test_a_pair_without_a_backbone_says_what_to_do(config, source, tmp_path):
     theirs = training.load_model(source)
     training.save_model(FineAndCoarse(video=theirs.video, audio=theirs.audio), tmp_path / "a.keras")

@@ -40,7 +40,7 @@ def gradient(step, values):
     return [old - new for old, new in zip(before, after, strict=True)], numbers
 
 
-@pytest.mark.parametrize("pieces", [2, 3])
+@pytest.mark.parametrize("pieces", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_cached_pieces_give_the_gradient_of_the_whole_batch(pieces):
     whole, numbers = gradient(make_step(), batch())
     cached, same = gradient(make_step(gradient_cache=pieces), batch())
@@ -95,7 +95,10 @@ def oracle(step, values, rows=slice(None)):
     return total
 
 
-@pytest.mark.parametrize("changes", [{}, {"gradient_cache": 3}, {"jit_compile": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"gradient_cache": 3}, pytest.param({"jit_compile": True}, marks=pytest.mark.slow)],
+)
 def test_twins_are_masked_in_the_whole_batch(changes):
     values = twice()
     step = make_step(**changes)

@@ -8,6 +8,7 @@ import pytest
 from mmv_tf.util import sqlite
 
 
+@pytest.mark.slow
 def test_after_tensorflow_python_has_its_own_sqlite():
     alone = "import sqlite3; print(sqlite3.sqlite_version)"
     after = "import tensorflow; from mmv_tf.util import sqlite; sqlite.check_fts5(); "

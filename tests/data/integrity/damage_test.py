@@ -377,6 +377,7 @@ def test_a_damaged_file(data, kind):
     assert report.written == (11 if kind == "the manifest says more" else 8)
 
 
+@pytest.mark.slow
 def test_bytes_that_belong_to_no_record(data):
     data.patch(0, lambda content: content.__setitem__(slice(0, 0), b"inserted" * 9))
     assert len(read_ids(reader(data, on_bad_record="skip", max_bad_fraction=1.0))) == 8

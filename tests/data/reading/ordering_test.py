@@ -116,6 +116,7 @@ def test_few_shards_are_shuffled_as_well_as_many(many, inspect):
     assert meetings / (pairs * (batch - 1) / (total - 1)) < 1.5
 
 
+@pytest.mark.slow
 def test_three_workers_on_two_shards_see_each_record_equally_often(many):
     seen = np.zeros(4000, int)
     for worker in range(3):

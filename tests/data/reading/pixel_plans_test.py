@@ -45,9 +45,9 @@ def data(tmp_path_factory):
     ("settings", "bound"),
     [
         ({"colour": 0.0, "flip": False}, RESIZED),
-        ({"colour": 0.0}, RESIZED),
+        pytest.param({"colour": 0.0}, RESIZED, marks=pytest.mark.slow),
         ({}, 5 * RESIZED + 1),  # The strongest change of colors multiplies by less than 5.
-        ({"square_crop": False, "windows": 2}, 5 * RESIZED + 1),
+        pytest.param({"square_crop": False, "windows": 2}, 5 * RESIZED + 1, marks=pytest.mark.slow),
     ],
 )
 def test_both_ways_give_the_same_batches(data, settings, bound):

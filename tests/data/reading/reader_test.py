@@ -41,6 +41,7 @@ def test_a_run_goes_on_at_the_very_example(reader):
             np.testing.assert_array_equal(expected[name], found[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_epochs_differ(reader):
     (first,), (second,) = take(reader.train(seed=0), 1), take(reader.train(seed=1), 1)
     assert not np.array_equal(first["video"], second["video"])

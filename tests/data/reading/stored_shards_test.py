@@ -55,6 +55,9 @@ def elements(dataset, count=-1):
     return [[part.numpy() for part in element] for element in dataset.take(count)]
 
 
+@pytest.mark.parametrize(
+    "either_store", ["s3", pytest.param("gs", marks=pytest.mark.slow)], indirect=True
+)
 def test_the_same_records_in_the_same_order(data, either_store):
     url = upload(data, either_store.url)
     local, remote = opened(data.config()), opened(data.config(directory=url))
@@ -76,6 +79,7 @@ def test_the_same_with_and_without_inspection(data, s3_store, inspect):
     assert elements(ordering.epochs(local, 5), 80) == elements(ordering.epochs(remote, 5), 80)
 
 
+@pytest.mark.slow
 def test_batches_and_mixtures_are_the_same(data, s3_store):
     url = upload(data, s3_store.url)
 

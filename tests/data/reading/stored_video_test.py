@@ -75,7 +75,11 @@ def batches(data, training, layer=LOG_MEL, **changes):
 
 @pytest.mark.parametrize(
     ("inspect", "short_clips", "num_frames"),
-    [("auto", "hold", 4), ("never", "hold", 40), ("never", "loop", 40)],
+    [
+        ("auto", "hold", 4),
+        ("never", "hold", 40),
+        pytest.param("never", "loop", 40, marks=pytest.mark.slow),
+    ],
 )
 def test_training_windows_are_those_of_jpegs(clocks, inspect, short_clips, num_frames):
     settings = {"inspect": inspect, "short_clips": short_clips, "num_frames": num_frames}
@@ -175,6 +179,7 @@ def test_audio_is_not_decoded_without_a_log_mel(clocks, monkeypatch):
         assert "audio" not in batch and "waveform" not in batch
 
 
+@pytest.mark.slow
 def test_records_of_audio_alone_have_no_frames(tmp_path):
     data = stored_clips.write(tmp_path / "heard", (2,), frames=False)
     data.add_to_split(num_with_video=0)
@@ -185,6 +190,7 @@ def test_records_of_audio_alone_have_no_frames(tmp_path):
             assert not batch["video"].numpy().any()
 
 
+@pytest.mark.slow
 def test_frames_alone_are_silent(tmp_path):
     data = stored_clips.write(tmp_path / "shown", (2,), sound=False)
     for batch in Reader(data.config(), None, log_mel()).evaluate():

@@ -63,6 +63,7 @@ def test_a_run_that_goes_on_sees_what_it_would_have_seen(world):
     assert set(other["example_id"].numpy()) != set(whole[0]["example_id"].numpy())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_the_iterator(world, tmp_path):
     iterator = iter(world.train(seed=1))
     next(iterator)
