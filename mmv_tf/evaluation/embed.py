@@ -12,7 +12,7 @@ import tensorflow as tf
 from mmv_tf.data import Reader
 from mmv_tf.data.reading.value_checks import faulty_rows, refuse_faulty
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.inference import GraphNetwork
+from mmv_tf.inference import Encoder, as_encoder
 from mmv_tf.inference.network import BACKBONE_KINDS
 from mmv_tf.util.progress import Progress
 
@@ -52,9 +52,8 @@ class ClipEmbedder:
       model: the model.
     """
 
-    def __init__(self, model: EmbeddingGraph):
-        self.model = model
-        self._network = GraphNetwork(model)
+    def __init__(self, model: Encoder | EmbeddingGraph):
+        self._network = as_encoder(model).network
 
     def _embed(self, modality: str, windows: tf.Tensor) -> dict[str, np.ndarray]:
         """Embed [B, windows, ...] and average over windows: MODALITY/NAME -> [B, dim]."""
@@ -97,7 +96,7 @@ class ClipEmbedder:
         """Return the values of a batch to keep, one row per clip."""
         names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
         numbers: dict[str, np.ndarray] = {}
-        for modality in self.model.modalities:
+        for modality in self._network.modalities:
             if modality not in batch:
                 continue
             # The narration is the same for all windows of a clip.

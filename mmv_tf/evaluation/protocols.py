@@ -16,7 +16,7 @@ from mmv_tf.evaluation.linear_probe import linear_probe
 from mmv_tf.evaluation.results import Outcome, Scored, environment, summarize
 from mmv_tf.evaluation.retrieval import ranks, retrieval_metrics
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.inference import model_hash
+from mmv_tf.inference import Encoder, GraphNetwork, as_encoder, model_hash
 from mmv_tf.util.registry import Registry
 
 
@@ -70,7 +70,7 @@ class Evaluation(Outcome):
 
 def run_protocol(
     protocol: Protocol,
-    model: EmbeddingGraph,
+    model: Encoder | EmbeddingGraph,
     directory: str,
     untrained: EmbeddingGraph | None = None,
     batch_size: int = 8,
@@ -85,22 +85,25 @@ def run_protocol(
       batch_size: clips per batch; does not affect the results.
 
     Raises:
-      ValueError: the model lacks a modality, or the data do not suit the protocol or model.
+      ValueError: the model lacks a modality or is not one of mmv_tf, or the data do not suit the
+        protocol or model.
     """
+    encoder = as_encoder(model)
+    graph = _graph(encoder)
     for query, item in protocol.retrieval:
-        model.common_space(query, item)
-    train_reader = make_reader(model, directory, protocol.train_split, protocol, batch_size)
-    test_reader = make_reader(model, directory, protocol.test_split, protocol, batch_size)
-    embed = ClipEmbedder(model)
+        graph.common_space(query, item)
+    train_reader = make_reader(graph, directory, protocol.train_split, protocol, batch_size)
+    test_reader = make_reader(graph, directory, protocol.test_split, protocol, batch_size)
+    embed = ClipEmbedder(encoder)
     train, test = embed(train_reader), embed(test_reader)
     blocks = test_reader.manifest["blocks"]
     retrieved = {
-        f"{query} -> {item}": _retrieve(model, test, blocks, query, item, protocol.permutations)
+        f"{query} -> {item}": _retrieve(graph, test, blocks, query, item, protocol.permutations)
         for query, item in protocol.retrieval
     }
     results: dict[str, Any] = {
         "protocol": dataclasses.asdict(protocol),
-        "model_sha256": model_hash(model),
+        "model_sha256": model_hash(graph),
         "clips": {
             "listed": {"train": train_reader.num_examples(), "test": test_reader.num_examples()},
             "scored": {"train": len(train), "test": len(test)},
@@ -108,6 +111,9 @@ def run_protocol(
         "retrieval": {name: metrics for name, (metrics, _) in retrieved.items()},
         "environment": environment(),
     }
+    engine = encoder.network.description().get("engine")
+    if engine is not None:
+        results["engine"] = engine
     labels = train_reader.manifest["labels"]
     if protocol.probe and labels:
         probes = {"trained": _probe(protocol, train, test, blocks)}
@@ -117,6 +123,16 @@ def run_protocol(
         results["linear_probe"] = {"labels": labels, **probes}
     scored = {name: one for name, (_, one) in retrieved.items()}
     return Evaluation(results, scored, train, test)
+
+
+def _graph(encoder: Encoder) -> EmbeddingGraph:
+    network = encoder.network
+    if not isinstance(network, GraphNetwork) or network.model is None:
+        raise ValueError(
+            "The clips are read as in training, so the model must be one of mmv_tf, not a "
+            "SavedModel or a deflated model."
+        )
+    return network.model
 
 
 def make_reader(

@@ -46,10 +46,19 @@ class NetworkFlags:
         Raises:
           ValueError: as for `open_model`, or the model is deflated.
         """
-        if "image_model" in self.options:
-            raise UsageError("--image_model can't be used here.")
+        self.refuse("image_model")
         model, _ = self.open_models()
         return model
+
+    def refuse(self, *names: str) -> None:
+        """Check that some of the flags are not given.
+
+        Raises:
+          UsageError: one is.
+        """
+        for name in names:
+            if name in self.options:
+                raise UsageError(f"--{name} can't be used here.")
 
     def open_models(self) -> tuple[Any, Any]:
         """Open the model and its deflated model (None without --image_model) as Keras models.
@@ -61,9 +70,7 @@ class NetworkFlags:
         from mmv_tf.graphs.precision import in_precision
         from mmv_tf.inference.loading import open_model
 
-        for name in ("settings", "engine", "quantized"):
-            if name in self.options:
-                raise UsageError(f"--{name} can't be used here.")
+        self.refuse("settings", "engine", "quantized")
         options = dict(self.options)
         image_path = options.pop("image_model", None)
         model = open_model(self.model, **options)

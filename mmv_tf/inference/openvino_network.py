@@ -94,6 +94,13 @@ class OpenVinoNetwork(GraphNetwork):
             return fingerprint
         return hashlib.sha256(f"{fingerprint} openvino {computed}".encode()).hexdigest()
 
+    def description(self) -> dict[str, Any]:
+        """Return class, number of parameters and engine, for result files."""
+        engine = {"name": OPENVINO, "precision": self._precision}
+        if self._quantized is not None:
+            engine["quantized"] = self._quantized.weights_sha256
+        return {**super().description(), "engine": engine}
+
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
         """Return a function that is compiled once per frame size."""
         if kind == VIDEO and self._quantized is not None:

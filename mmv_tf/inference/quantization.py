@@ -34,6 +34,9 @@ _FORM = {
 }
 # Ours: one clip in this many is held out to measure the agreement.
 _HELD_OUT = 5
+# Kept in floating point. Gates, means and heads take little time, and with quantized gates the
+# mean cosine with float32 fell from 0.999 to 0.996 (the quickstart's model, 60 clips of its film).
+_NOT_QUANTIZED = ("Multiply", "ReduceMean", "MatMul")
 _LEAST_CLIPS = 10
 
 
@@ -98,12 +101,17 @@ def quantize_video(network: GraphNetwork, clips: np.ndarray, folder: pathlib.Pat
         lambda inputs: network.compute(VIDEO, inputs), autograph=False, input_signature=[spec]
     )
     model = openvino.convert_model(traced.get_concrete_function())
+    model.reshape([1, *clips.shape[1:]])  # calibrating is faster for one size
     dataset = nncf.Dataset(calibration, lambda index: as_floats(clips[index : index + 1]))
     quantized = nncf.quantize(
         model,
         dataset,
         preset=nncf.QuantizationPreset.MIXED,
         subset_size=len(calibration),
+        ignored_scope=nncf.IgnoredScope(types=list(_NOT_QUANTIZED), validate=False),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_range_estimator_params=_whole_range()
+        ),
     )
     description = {
         "format_version": FORMAT_VERSION,
@@ -155,13 +163,24 @@ def as_floats(clips: np.ndarray) -> np.ndarray:
     return clips.astype(np.float32, copy=False)
 
 
+def _whole_range() -> Any:
+    """Return how to choose the range of an activation: from its smallest to its largest value.
+
+    NNCF's default averages the clips' extremes and thereby clips those of unusual clips: cosines of
+    0.969 instead of 0.997 (the quickstart's model, gates in floating point too).
+    """
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    return RangeEstimatorParametersSet.MINMAX
+
+
 def _cosines(model: Any, quantized: Any, clips: np.ndarray) -> dict[str, dict[str, float]]:
     """Return the agreement of two models by feature."""
     import openvino
 
     core = openvino.Core()
     exact = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    rounded = core.compile_model(quantized, "CPU")
+    rounded = core.compile_model(quantized, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     values: dict[str, list[float]] = {}
     for clip in clips:
         inputs = as_floats(clip[np.newaxis])

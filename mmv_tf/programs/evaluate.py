@@ -117,10 +117,12 @@ def _protocol() -> None:
     _refuse(_LISTS, _FEATURES, _ALLOW_MISSING)
     if _CHANGES.value:
         raise command_line.UsageError(f"{_PROTOCOL.value} has no settings to change.")
-    model = network_flags().open_model()
+    model = network_flags()
+    model.refuse("image_model", "settings")
+    encoder = model.load_encoder()
     before = initial_file(_MODEL.value)
     untrained = load_model(before) if before.exists() else None
-    evaluation = run_protocol(PROTOCOLS[_PROTOCOL.value], model, _DATA.value, untrained)
+    evaluation = run_protocol(PROTOCOLS[_PROTOCOL.value], encoder, _DATA.value, untrained)
     evaluation = evaluation.led_by(model=name_of(_MODEL.value), data=name_of(_DATA.value))
     print(format_results(evaluation.results))
     if _EMBEDDINGS.value:
