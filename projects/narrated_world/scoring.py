@@ -14,7 +14,7 @@ import numpy as np
 from mmv_tf.evaluation.linear_probe import factor_probe
 from mmv_tf.evaluation.retrieval import normalize, ranks
 from mmv_tf.graphs import EmbeddingGraph
-from mmv_tf.inference import GraphNetwork
+from mmv_tf.inference import Encoder, as_encoder
 from mmv_tf.inference.network import BACKBONE_KINDS
 from projects import narrated_world
 
@@ -108,17 +108,17 @@ def make_questions(
     return Questions(galleries, len(combinations), groups, config.group_clips, probe)
 
 
-def embed_pool(model: EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np.ndarray]:
+def embed_pool(model: Encoder | EmbeddingGraph, pool: narrated_world.Pool) -> dict[str, np.ndarray]:
     """Embed clips with one narration each.
 
     Returns:
       "MODALITY/before_head" and "MODALITY/SPACE" -> float32 [N, dim].
     """
-    network = GraphNetwork(model)
+    network = as_encoder(model).network
     parts: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(pool), _CHUNK):
         batch = pool.batch(np.arange(start, min(start + _CHUNK, len(pool))))
-        for modality in model.modalities:
+        for modality in network.modalities:
             inputs = batch[modality][:, 0] if modality == "text" else batch[modality]
             for name, value in network.run(BACKBONE_KINDS[modality], inputs, _CHUNK).items():
                 parts.setdefault(f"{modality}/{name}", []).append(value)
@@ -177,7 +177,7 @@ class Found:
 
 
 def retrieve(
-    model: EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
+    model: Encoder | EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
 ) -> dict[str, Found]:
     """Return ranks by direction, except for directions whose modalities share no space.
 
@@ -209,7 +209,7 @@ def retrieve(
 
 
 def probe(
-    model: EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
+    model: Encoder | EmbeddingGraph, questions: Questions, galleries: dict[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
     """Return accuracies of linear probes, "MODALITY/before_head" or "MODALITY/SPACE" -> factor."""
     learnt = embed_pool(model, questions.probe)
@@ -221,7 +221,7 @@ def probe(
     }
 
 
-def score(model: EmbeddingGraph, questions: Questions) -> dict[str, Any]:
+def score(model: Encoder | EmbeddingGraph, questions: Questions) -> dict[str, Any]:
     """Score a model.
 
     Returns:
