@@ -127,7 +127,7 @@ def define_network_flags(
         flags.DEFINE_string(
             "image_model", None, "Deflated model to embed images with.", flag_values=values
         )
-    storage_flags(models=["model"], inputs=["vocabulary", "image_model"])
+    storage_flags(models=["model"], inputs=["vocabulary", "image_model", "quantized"])
     if settings:
         flags.DEFINE_enum(
             "engine",

@@ -23,6 +23,7 @@ from mmv_tf.pretrained.torch_reader import read_state_dict
 from mmv_tf.pretrained.word_lists import check_words, read_words
 from mmv_tf.util.files import file_sha256
 from mmv_tf.util.keras_files import bounded_by
+from mmv_tf.util.storage.workspace import companion
 
 State = Mapping[str, np.ndarray]
 
@@ -163,10 +164,9 @@ def _make_tokenizer(
     words: int,
 ) -> MilNceTokenizer | None:
     if dictionary is None:
-        beside = os.path.join(os.path.dirname(os.fspath(path)), DICTIONARY)
-        if not os.path.exists(beside):
+        dictionary = companion(os.path.join(os.path.dirname(os.fspath(path)), DICTIONARY))
+        if dictionary is None:
             return None
-        dictionary = beside
     if isinstance(dictionary, str | os.PathLike):
         what = os.fspath(dictionary)
         found = read_words(dictionary)

@@ -24,7 +24,7 @@ from mmv_tf.data.file_types import is_media
 from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.util import command_line, files
 from mmv_tf.util.command_line import UsageError
-from mmv_tf.util.storage.workspace import storage_flags
+from mmv_tf.util.storage.workspace import storage_flags, updated_folder
 from mmv_tf.util.text_files import printable_name
 
 FLAGS = flags.FLAGS
@@ -114,7 +114,7 @@ def fit(argv: list[str]) -> int | None:
     recipe = fine_tuning.recipe(labeled.modality, changes) if FLAGS.fine_tune else None
     for path in (output, page):
         files.check_writable(path)
-    features = output.parent / "features" if FLAGS.features is None else FLAGS.features
+    features = FLAGS.features or updated_folder(output.parent / "features", last=["sums.json"])
     options = FitOptions(
         cache=pathlib.Path(features),
         windows=FLAGS.windows,

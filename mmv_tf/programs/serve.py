@@ -24,6 +24,7 @@ from mmv_tf.inference.flags import define_network_flags, network_flags
 from mmv_tf.serving.settings import MEBIBYTE as _MB
 from mmv_tf.serving.settings import ServerSettings as _Defaults
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _PATH = flags.DEFINE_string(
@@ -81,7 +82,7 @@ _STOP_SECONDS = flags.DEFINE_float(
     "stop_timeout", _Defaults.stop_timeout, "Maximum seconds for open requests after SIGTERM."
 )
 
-storage_flags(inputs=["saved_model"])
+storage_flags(inputs=["saved_model"], local=["api_key_file"])
 
 
 def main(argv: list[str]) -> None:
@@ -113,7 +114,7 @@ def _export(folder: str) -> None:
         modalities.remove("text")
         print("Text is not served: the model has no vocabulary; see --vocabulary.", flush=True)
     options = ExportOptions(modalities=tuple(modalities), fold_batch_norms=True)
-    print(f"Exporting {network.model}.", flush=True)
+    print(f"Exporting {name_of(network.model)}.", flush=True)
     export(model, folder, image_model, options=options, version=1, model_name=_NAME.value)
 
 

@@ -20,6 +20,7 @@ from absl import flags
 from mmv_tf.publishing.samples import sample_input
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _SERVER = flags.DEFINE_string(
@@ -75,7 +76,7 @@ def main(argv: list[str]) -> int:
     print(format_report(report))
     if _OUTPUT.value:
         write_json(report, _OUTPUT.value)
-        print(f"Results are in {_OUTPUT.value}.")
+        print(f"Results are in {name_of(_OUTPUT.value)}.")
     wrong = [
         name
         for name, result in report["signatures"].items()

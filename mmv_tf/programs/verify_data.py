@@ -17,6 +17,7 @@ from mmv_tf.data.integrity.rules import Limits
 from mmv_tf.data.records.keys import KEY_MAPS, key_map
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _LIMITS = Limits()
@@ -67,7 +68,7 @@ def main(argv: list[str]) -> int:
         print(f"{target}: {clean.report.read} records in {clean.shards} clean shards.")
     if _OUTPUT.value:
         write_json(content, _OUTPUT.value)
-        print(f"Results are in {_OUTPUT.value}.")
+        print(f"Results are in {name_of(_OUTPUT.value)}.")
     return 0 if found.clean else command_line.FAILED
 
 

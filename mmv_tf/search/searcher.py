@@ -79,7 +79,7 @@ class Searcher:
             if self._embedder is None:
                 given = manifest.model if self._model is None else str(self._model)
                 path, options = brought(given, model=True), dict(manifest.options)
-                for name in ("vocabulary", "image_model"):
+                for name in ("vocabulary", "image_model", "quantized"):
                     if name in options:
                         options[name] = brought(options[name])
                 if not (pathlib.Path(path).exists() or is_published(path)):

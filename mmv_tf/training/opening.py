@@ -44,6 +44,8 @@ def open_weights(source: Path, vocabulary: Path | Sequence[str] | None = None) -
             "was exported from: a .keras file, a training run or a released checkpoint."
         )
     if path.is_file() and not _is_keras_file(path):
+        if isinstance(vocabulary, str) and is_remote(vocabulary):
+            vocabulary = brought(vocabulary)
         return _imported(path, vocabulary)
     _check_place(path)
     if vocabulary is not None:

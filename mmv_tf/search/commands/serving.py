@@ -32,7 +32,7 @@ def define_serve() -> None:
         "A file with the token that requests must send; default: the variable MMV_SEARCH_TOKEN.",
     )
     flags.DEFINE_bool("everybody", False, "Allow a --host on which others can watch the videos.")
-    storage_flags(inputs=["index"], models=["model"])
+    storage_flags(inputs=["index"], models=["model"], local=["token_file"])
 
 
 def serve(argv: list[str]) -> None:
@@ -68,7 +68,7 @@ def define_mcp() -> None:
     flags.DEFINE_integer(
         "http_port", None, "Serve over HTTP on 127.0.0.1 instead, at /mcp on this port."
     )
-    storage_flags(inputs=["index"], models=["model"])
+    storage_flags(inputs=["index"], models=["model"], local=["clips"])
 
 
 def mcp(argv: list[str]) -> None:

@@ -159,6 +159,9 @@ class Store:
     def remove(self, names: Iterable[str]) -> None:
         """Remove objects; a missing object is not an error.
 
+        Each takes a request: the clients' bulk removal expands wildcards in names, and does not
+        report the objects that a store refuses to remove.
+
         Raises:
           StorageError: one can't be removed.
         """

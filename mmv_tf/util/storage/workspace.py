@@ -48,8 +48,8 @@ class Role:
       kind: "input", a file or folder that is read; "model", the same, but of a training run;
         "media", a folder or file of media, each downloaded when it is opened; "list", a file with
         paths of media in its folder, unless --data names their folder; "place", a file or folder
-        that is only named; "output", a file that is written; or "updated", a folder that is read
-        and written.
+        that is only named; "output", a file that is written; "updated", a folder that is read and
+        written; or "local", a path for which a URL is a mistake.
       is_media: for "media" and "list": returns whether a file is media, by its name.
       last: for "updated": files to upload after all others; see `mirror.push_folder`.
       only: for "updated": returns whether the program reads and writes a file of the folder; by
@@ -79,6 +79,7 @@ def storage_flags(
     is_media: Callable[[str], bool] | None = None,
     outputs: Sequence[str] = (),
     updated: Sequence[str] = (),
+    local: Sequence[str] = (),
     last: Sequence[str] = ("manifest.json",),
     only: Callable[[str], bool] | None = None,
     doing: str | None = None,
@@ -87,7 +88,7 @@ def storage_flags(
     """Declare flags whose values may be store URLs; see `Role`.
 
     Args:
-      inputs, models, media, lists, places, outputs, updated: names of flags.
+      inputs, models, media, lists, places, outputs, updated, local: names of flags.
       is_media: needed for `media` and `lists`.
       last, only, doing: see `Role`.
       arguments: also fetch the arguments that are not flags, as inputs.
@@ -98,6 +99,7 @@ def storage_flags(
     _roles.update(dict.fromkeys(lists, Role("list", is_media)))
     _roles.update(dict.fromkeys(places, Role("place")))
     _roles.update(dict.fromkeys(outputs, Role("output")))
+    _roles.update(dict.fromkeys(local, Role("local")))
     _roles.update(dict.fromkeys(updated, Role("updated", last=tuple(last), only=only, doing=doing)))
     if arguments:
         _roles[_ARGUMENTS] = Role("input")
@@ -155,6 +157,26 @@ def also_upload(folder: str | os.PathLike[str]) -> None:
         _uploads.append(functools.partial(push_folder, folder))
 
 
+def updated_folder(folder: str | os.PathLike[str], last: Sequence[str] = ()) -> str:
+    """Return the path of a folder that the program reads and writes besides those of its flags.
+
+    If it is in the mirror, it is fetched now and uploaded at the program's end.
+
+    Args:
+      folder: a local path.
+      last: see `Role`.
+
+    Raises:
+      StorageError: it can't be fetched or written.
+    """
+    url = url_of(folder)
+    if url is None:
+        return os.fspath(folder)
+    path, upload = _updated(url, Role("updated", last=tuple(last)))
+    _uploads.append(upload)
+    return path
+
+
 def media_folder(path: str, is_media: Callable[[str], bool]) -> str:
     """Return the local path of a media folder or file; see `media.outline`."""
     return _bring(Role("media", is_media), path)[0]
@@ -174,10 +196,29 @@ def brought(path: str | os.PathLike[str], model: bool = False) -> str:
     return _input(os.fspath(path), _is_of_model if model else None)
 
 
+def companion(path: str | os.PathLike[str]) -> str | None:
+    """Return the local path of a file that may be beside another one, or None if it is not there.
+
+    Args:
+      path: its path, fetched if it is in the mirror.
+
+    Raises:
+      StorageError: it can't be fetched.
+    """
+    if url_of(path) is not None:
+        from mmv_tf.util.storage.errors import MissingError
+
+        with contextlib.suppress(MissingError):
+            return brought(path)
+    return os.fspath(path) if os.path.exists(path) else None
+
+
 def _bring(role: Role, text: str) -> tuple[str, Callable[[], None] | None]:
     """Return the local path for a flag's value, and what to do after the program."""
     if not is_remote(text):
         return local_path(text), None
+    if role.kind == "local":
+        raise ValueError(f"{name_of(text)}: expected a local path; this can't be in a store.")
     if role.kind == "place":
         return str(mirror_path(text)), None
     if role.kind == "media":

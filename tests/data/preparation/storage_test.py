@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Preparation from and to object stores."""
 
+import collections
 import dataclasses
 import json
+import re
 import shutil
 
 import pytest
@@ -12,6 +14,7 @@ from mmv_tf.data import preparation
 from mmv_tf.data.datasets import read_data_set
 from mmv_tf.data.preparation import blocks, decoding, pipeline, shards
 from mmv_tf.util.shares import Share
+from mmv_tf.util.storage import workspace
 from mmv_tf.util.storage.store import open_store
 from mmv_tf.util.storage.urls import name_of
 from tests import media_samples, storage_servers
@@ -192,6 +195,27 @@ def test_faults_lose_nothing(s3_store, folder, local, in_process):
         prepare(s3_store.url)
     assert sum(proxy.injected.values()) > 10
     check_like(local, s3_store.url)
+
+
+@pytest.mark.slow
+def test_a_hundred_faults_lose_nothing(s3_store, folder, local, in_process, monkeypatch, capfd):
+    """Prepares anew on one fresh machine after the other, until a hundred faults have happened."""
+    upload(folder, f"{s3_store.url}/films")
+    kinds = [*storage_servers.FAULTS, "stale"]
+    injected = collections.Counter()
+    seed = 0
+    while injected.total() < 100 or len(injected) < len(kinds):
+        seed += 1
+        s3_store.fresh_machine()
+        plan = storage_servers.at_random(seed, 0.3, kinds)
+        with s3_store.faulty(plan) as proxy, workspace.tallied():
+            prepare(s3_store.url)
+        injected += proxy.injected
+        (line,) = capfd.readouterr().err.splitlines()[-1:]
+        assert re.fullmatch(r"storage: \d+ operations? (was|were) retried \(.+\)\.", line)
+        check_like(local, s3_store.url)
+        open_store(f"{s3_store.url}/data").remove(objects(f"{s3_store.url}/data"))
+    print(f"{injected.total()} faults in {seed} preparations: {dict(injected)}")
 
 
 def test_mistakes_are_told_before_the_work(s3_store, folder, in_process):

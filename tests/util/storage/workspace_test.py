@@ -12,6 +12,7 @@ from absl import flags
 
 from mmv_tf.util.storage import workspace
 from mmv_tf.util.storage.store import open_store
+from mmv_tf.util.storage.urls import mirror_path
 from tests.storage_servers import SECRET, at_random
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -179,6 +180,7 @@ def test_retries_are_told_in_one_line(run, s3_store):
             "{none}: there is no such bucket; check the name, or create the bucket",
         ),
         ("output", "{url}", "{url}: expected the name of a file."),
+        ("clips", "{url}/a", "{url}/a: expected a local path; this can't be in a store."),
         (
             "list",
             f"s3://me:{SECRET}@bucket/a",
@@ -221,6 +223,28 @@ def test_a_store_that_refuses(enter, s3_store, monkeypatch, fault, message):
     assert told.startswith(f"{s3_store.url}/a: can't look for it: {message}")
 
 
+def test_a_folder_besides_those_of_the_flags(either_store, tmp_path):
+    store = open_store(either_store.url)
+    store.write("features/part-0", b"part")
+    assert workspace.updated_folder(tmp_path) == str(tmp_path)
+    with workspace.entered(["program"], flags.FlagValues()):
+        folder = pathlib.Path(workspace.updated_folder(mirror_path(f"{store.root}/features")))
+        assert (folder / "part-0").read_bytes() == b"part"
+        (folder / "part-1").write_bytes(b"new")
+        assert list(store.list()) == ["features/part-0"]
+    assert list(store.list()) == ["features/part-0", "features/part-1"]
+
+
+def test_a_file_that_may_be_beside_another(s3_store, tmp_path):
+    open_store(s3_store.url).write("a/words.txt", b"a word")
+    beside = workspace.companion(mirror_path(f"{s3_store.url}/a/words.txt"))
+    assert pathlib.Path(beside).read_text() == "a word"
+    assert workspace.companion(mirror_path(f"{s3_store.url}/a/none.txt")) is None
+    assert workspace.companion(tmp_path / "none.txt") is None
+    (tmp_path / "one.txt").touch()
+    assert workspace.companion(tmp_path / "one.txt") == str(tmp_path / "one.txt")
+
+
 def test_clocks_that_differ(enter, s3_store):
     with s3_store.faulty(lambda request: "skewed"):
         told = enter("output", f"{s3_store.url}/a")
@@ -245,11 +269,11 @@ def enter(monkeypatch):
     """Gives a flag a value, and returns the error's one line."""
     monkeypatch.setattr(workspace, "_roles", {})
     values = flags.FlagValues()
-    for name in ("list", "model", "films", "output", "index"):
+    for name in ("list", "model", "films", "output", "index", "clips"):
         flags.DEFINE_string(name, None, "A flag.", flag_values=values)
     workspace.storage_flags(
         inputs=["list"], models=["model"], media=["films"], is_media=lambda name: True,
-        outputs=["output"], updated=["index"],
+        outputs=["output"], updated=["index"], local=["clips"],
     )  # fmt: skip
 
     def call(flag, value):
