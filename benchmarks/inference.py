@@ -4,10 +4,10 @@
 
   python -m benchmarks.inference
 
-Measures three things, each beside its peer in turn: clips in each precision (and engine, where
-OpenVINO is installed); a query by an image
-file beside one pass of a clip; a query by a sentence on an index of 100,000 windows. Weights are
-random, which does not affect the time.
+Measures three things, each beside its peer in turn: clips in each precision (and in OpenVINO and
+its 8-bit integers, where OpenVINO and NNCF are installed); a query by an image file beside one pass
+of a clip; a query by a sentence on an index of 100,000 windows. Weights are random, which does not
+affect the time.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from benchmarks.measure import Times, interleaved, print_result
 from mmv_tf.graphs.precision import in_precision
 from mmv_tf.inference import as_encoder
 from mmv_tf.inference.openvino_network import OpenVinoNetwork
+from mmv_tf.inference.quantization import quantize_video
 from mmv_tf.pretrained import create_model
 from mmv_tf.search import Embedder
 from mmv_tf.search.queries import IMAGE, TEXT, Query, embed_query
@@ -52,14 +53,18 @@ def main(argv: list[str]) -> None:
     if importlib.util.find_spec("openvino") is not None:
         for dtype in ("float32", "bfloat16"):
             networks[f"openvino_{dtype}"] = OpenVinoNetwork(model, dtype=dtype)
-    found = interleaved(
-        {
-            name: lambda network=network: network.run("video", clips)  # type: ignore[misc]
-            for name, network in networks.items()
-        },
-        _ROUNDS.value,
-    )
     with tempfile.TemporaryDirectory() as folder:
+        if importlib.util.find_spec("nncf") is not None:
+            quantized = pathlib.Path(folder) / "int8"
+            quantize_video(encoder.network, _calibration(shape), quantized)
+            networks["openvino_int8"] = OpenVinoNetwork(model, quantized=quantized)
+        found = interleaved(
+            {
+                name: lambda network=network: network.run("video", clips)  # type: ignore[misc]
+                for name, network in networks.items()
+            },
+            _ROUNDS.value,
+        )
         asked = _queries(Embedder(encoder, "generated"), clips[:1], pathlib.Path(folder))
     print_result(
         "inference",
@@ -74,6 +79,11 @@ def main(argv: list[str]) -> None:
         sentence_seconds=asked["sentence"].seconds,
         picture_to_pass=asked["picture"].seconds / asked["pass"].seconds,
     )
+
+
+def _calibration(shape: tuple[int, ...]) -> np.ndarray:
+    """Return as few random clips as a quantizer accepts: the time does not depend on them."""
+    return np.random.default_rng(1).integers(0, 256, (10, *shape[1:])).astype(np.uint8)
 
 
 def _queries(embedder: Embedder, clip: np.ndarray, folder: pathlib.Path) -> dict[str, Times]:

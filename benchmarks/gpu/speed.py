@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,57 +13,51 @@ import keras
 import tensorflow as tf
 
 from benchmarks.gpu.parity import train_step
-from benchmarks.gpu.work import (
-    NETWORKS,
-    Clock,
-    Row,
-    Sizes,
-    batch_of,
-    clips_of,
-    make,
-    seconds_a_call,
-    until_full,
-)
+from benchmarks.gpu.report import Row
+from benchmarks.gpu.series import Measure, Series
+from benchmarks.gpu.work import NETWORKS, Setup, batch_of, clips_of, make, precision, timed
 
-_POLICIES = ("mixed_bfloat16", "float32")  # the usual choice first, in case time is short
-
-# Runs one call at a batch size; traced once for all sizes, since tracing takes longer than a call.
-_AtBatch = Callable[[int], tf.Tensor]
+_Call = Callable[[], tf.Tensor]
+# Returns a call at a batch size; traced once for all sizes, since tracing takes longer than a call.
+_AtBatch = Callable[[int], _Call]
 
 
-def by_batch(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield every kind of call at each batch size, until memory is full."""
-    for kind in ("FAC step", "forward", "FAC forward", "step"):
-        for policy in _POLICIES:
-            for name in NETWORKS:
-                yield from _rows(kind, name, policy, False, sizes, clock)
+def speed(setup: Setup) -> Iterator[Series]:
+    """Yield every kind of call by batch size and precision, the most important first."""
+    first, *others = setup.precisions
+    for kind, network in itertools.product(("FAC step", "forward"), NETWORKS):
+        yield _series(kind, network, first, False, setup)
+    for kind, network in setup.xla:
+        yield _series(kind, network, first, True, setup)
+    for kind, network in itertools.product(("FAC forward", "step"), NETWORKS):
+        yield _series(kind, network, first, False, setup)
+    for name, kind, network in itertools.product(others, _KINDS, NETWORKS):
+        yield _series(kind, network, name, False, setup)
 
 
-def by_xla(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield forward passes and training steps at one batch size, compiled with XLA."""
-    for kind in ("forward", "FAC step"):
-        for name in NETWORKS:
-            yield from _rows(kind, name, _POLICIES[0], True, sizes, clock)
-
-
-def _rows(
-    kind: str, name: str, policy: str, xla: bool, sizes: Sizes, clock: Clock
-) -> Iterator[Row]:
-    calls: list[_AtBatch] = []
-
-    def measure(batch: int) -> Row:
-        if not calls:
-            calls.append(_KINDS[kind](name, sizes, policy, xla))
-        seconds = seconds_a_call(lambda: calls[0](batch), sizes.calls)
-        return {"clips_a_second": batch / seconds, "milliseconds": 1000 * seconds}
-
-    what = {"part": "speed", "call": kind, "network": name, "precision": policy}
+def _series(kind: str, network: str, precision_name: str, xla: bool, setup: Setup) -> Series:
+    what = {"part": "speed", "call": kind, "network": network, "precision": precision_name}
     what["compiler"] = "XLA" if xla else "none"
-    batches = (sizes.common_batch,) if xla else sizes.batches
-    yield from until_full(
-        clock.measured({**what, "batch": batch}, lambda batch=batch: measure(batch))  # type: ignore[misc]
-        for batch in batches
-    )
+    batches = (setup.common_batch,) if xla else setup.batches
+    cases = tuple({**what, "batch": batch} for batch in batches)
+    return Series(cases, lambda: _speed(cases[0], setup))
+
+
+@contextlib.contextmanager
+def _speed(first: Row, setup: Setup) -> Iterator[Measure]:
+    with precision(first["precision"]) as policy:
+        model = make(first["network"], setup, policy)
+        at_batch = _KINDS[first["call"]](model, setup, first["compiler"] == "XLA")
+
+        def measure(case: Row) -> Row:
+            times = timed(at_batch(case["batch"]), setup.calls)
+            return {
+                "clips_a_second": case["batch"] / times.seconds,
+                "milliseconds": 1000 * times.seconds,
+                "first_call_seconds": times.first_seconds,
+            }
+
+        yield measure
 
 
 def _traced(run: Callable[..., tf.Tensor], example: Any, xla: bool) -> Callable[..., tf.Tensor]:
@@ -74,25 +70,32 @@ def _traced(run: Callable[..., tf.Tensor], example: Any, xla: bool) -> Callable[
     return tf.function(run, autograph=False, input_signature=[any_batch])
 
 
-def _forward(name: str, sizes: Sizes, policy: str, xla: bool) -> _AtBatch:
-    model = make(name, sizes, policy)
-    run = _traced(lambda x: model.video(x, training=False), clips_of(sizes, 1), xla)
-    return lambda batch: run(clips_of(sizes, batch))
+def _at_batch(run: Callable[..., tf.Tensor], inputs: Callable[[int], Any]) -> _AtBatch:
+    """Return a function from a batch size to a call, whose inputs lie on the device already."""
+
+    def at_batch(batch: int) -> _Call:
+        given = inputs(batch)
+        return lambda: run(given)
+
+    return at_batch
 
 
-def _fac_forward(name: str, sizes: Sizes, policy: str, xla: bool) -> _AtBatch:
-    model = make(name, sizes, policy)
+def _forward(model: Any, setup: Setup, xla: bool) -> _AtBatch:
+    run = _traced(lambda x: model.video(x, training=False), clips_of(setup, 1), xla)
+    return _at_batch(run, lambda batch: clips_of(setup, batch))
 
+
+def _fac_forward(model: Any, setup: Setup, xla: bool) -> _AtBatch:
     def inputs(batch: int) -> dict[str, tf.Tensor]:
-        whole = batch_of(sizes, batch)
+        whole = batch_of(setup, batch)
         return {"video": whole["video"], "audio": whole["audio"], "text": whole["text"][:, 0]}
 
     run = _traced(lambda x: model(x, training=False)["video"]["vat"], inputs(1), xla)
-    return lambda batch: run(inputs(batch))
+    return _at_batch(run, inputs)
 
 
-def _backbone_step(name: str, sizes: Sizes, policy: str, xla: bool) -> _AtBatch:
-    backbone = make(name, sizes, policy).video
+def _backbone_step(model: Any, setup: Setup, xla: bool) -> _AtBatch:
+    backbone = model.video
     optimizer = keras.optimizers.SGD(1e-3)
     optimizer.build(backbone.trainable_variables)
     weights = [variable.value for variable in backbone.trainable_variables]
@@ -103,18 +106,23 @@ def _backbone_step(name: str, sizes: Sizes, policy: str, xla: bool) -> _AtBatch:
         optimizer.apply(tape.gradient(loss, weights), backbone.trainable_variables)
         return loss
 
-    run = _traced(step, clips_of(sizes, 1), xla)
-    return lambda batch: run(clips_of(sizes, batch))
+    run = _traced(step, clips_of(setup, 1), xla)
+    return _at_batch(run, lambda batch: clips_of(setup, batch))
 
 
-def _fac_step(name: str, sizes: Sizes, policy: str, xla: bool) -> _AtBatch:
-    step = train_step(make(name, sizes, policy), xla)
+def _fac_step(model: Any, setup: Setup, xla: bool) -> _AtBatch:
+    step = train_step(model, setup.device, xla)
     flags = tf.zeros([1])
-    run = step if xla else _traced(lambda x: step(x, flags), batch_of(sizes, 1), False)
-    return lambda batch: run(batch_of(sizes, batch), *([flags] if xla else []))
+
+    def run(batch: dict[str, tf.Tensor]) -> tf.Tensor:
+        return step(batch, flags)
+
+    # With XLA, the step compiles its own gradients.
+    run = run if xla else _traced(run, batch_of(setup, 1), False)
+    return _at_batch(run, lambda batch: batch_of(setup, batch))
 
 
-_KINDS: dict[str, Callable[[str, Sizes, str, bool], _AtBatch]] = {
+_KINDS: dict[str, Callable[[Any, Setup, bool], _AtBatch]] = {
     "FAC step": _fac_step,
     "forward": _forward,
     "step": _backbone_step,

@@ -4,27 +4,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from benchmarks.generated_shards import RATE, write_shards
 from benchmarks.gpu.parity import train_step
-from benchmarks.gpu.work import (
-    NETWORKS,
-    Clock,
-    Row,
-    Sizes,
-    batch_of,
-    clips_of,
-    make,
-    seconds_a_call,
-)
+from benchmarks.gpu.report import Row
+from benchmarks.gpu.series import Measure, Series
+from benchmarks.gpu.work import NETWORKS, Setup, batch_of, clips_of, make, timed
 from benchmarks.server_process import ServerProcess
 from mmv_tf import publishing
 from mmv_tf.data import Reader, default_config
@@ -37,122 +32,122 @@ _PIXELS = ("tensorflow", "opencv")
 _REQUESTS = 5
 
 
-def reading(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield the speed of reading alone, and of training steps that wait for it."""
+def uses(setup: Setup) -> Iterator[Series]:
+    """Yield training from shards, export and serving, and images in the deflated models."""
+    what: Row = {"part": "reading", "call": "FAC step", "network": _NETWORK}
+    what |= {"batch": setup.common_batch, "cores": os.cpu_count()}
+    cases = tuple({**what, "pixels": pixels} for pixels in _PIXELS)
+    yield Series(cases, lambda: _reading(setup), chained=False)
+    what = {"part": "export", "network": _NETWORK, "precision": "float32"}
+    yield Series(tuple({**what, "call": call} for call in _EXPORTED), lambda: _exported(setup))
+    for network in NETWORKS:
+        what = {"part": "images", "network": network, "precision": "float32"}
+        cases = ({**what, "batch": setup.common_batch},)
+        yield Series(cases, lambda network=network: _images(network, setup))  # type: ignore[misc]
+
+
+@contextlib.contextmanager
+def _reading(setup: Setup) -> Iterator[Measure]:
+    step = train_step(make(_NETWORK, setup, _POLICY), setup.device)
+    batch, flags = batch_of(setup, setup.common_batch), tf.zeros([1])
+    alone = timed(lambda: step(batch, flags), setup.calls).seconds
     with tempfile.TemporaryDirectory() as folder:
         write_shards(pathlib.Path(folder), _CLIPS)
-        for pixels in _PIXELS:
-            what = {"part": "reading", "call": "FAC step", "network": _NETWORK, "pixels": pixels}
-            row = clock.measured(
-                {**what, "batch": sizes.common_batch, "cores": os.cpu_count()},
-                lambda pixels=pixels: _reading(folder, pixels, sizes),  # type: ignore[misc]
-            )
-            if row is not None:
-                yield row
+
+        def measure(case: Row) -> Row:
+            read = _reader(folder, case["pixels"], setup)
+            # More calls, so that batches that were read ahead count little.
+            reading = timed(read, 4 * setup.calls).seconds
+            both = timed(lambda: step({**batch, "video": read()}, flags), setup.calls).seconds
+            seconds = {"reading": reading, "step": alone, "both": both}
+            return {
+                **{f"{name}_clips_a_second": setup.common_batch / s for name, s in seconds.items()},
+                "limited_by": "reading" if reading > alone else "the step",
+            }
+
+        yield measure
 
 
-def _reading(folder: str, pixels: str, sizes: Sizes) -> Row:
-    frames, size, _ = sizes.clip
+def _reader(folder: str, pixels: str, setup: Setup) -> Callable[[], tf.Tensor]:
+    """Return a function that reads the next batch's video to the CPU's memory."""
+    frames, size, _ = setup.clip
     config = default_config()
-    config.update(directory=folder, batch_size=sizes.common_batch, frame_rate=RATE)
+    config.update(directory=folder, batch_size=setup.common_batch, frame_rate=RATE)
     config.update(num_frames=frames, size=size, pixels=pixels)
-    clips = iter(Reader(config, None, None).train(seed=0))
-    step = train_step(make(_NETWORK, sizes, _POLICY))
-    batch, flags = batch_of(sizes, sizes.common_batch), tf.zeros([1])
+    with tf.device("CPU:0"):
+        clips = iter(Reader(config, None, None).train(seed=0))
 
     def read() -> tf.Tensor:
-        return next(clips)["video"]
+        with tf.device("CPU:0"):
+            return next(clips)["video"]
 
-    def both() -> tf.Tensor:
-        return step({**batch, "video": read()}, flags)
-
-    seconds = {
-        "reading": seconds_a_call(read, sizes.calls),
-        "step": seconds_a_call(lambda: step(batch, flags), sizes.calls),
-        "both": seconds_a_call(both, sizes.calls),
-    }
-    return {
-        **{f"{name}_clips_a_second": sizes.common_batch / s for name, s in seconds.items()},
-        "limited_by": "reading" if seconds["reading"] > seconds["step"] else "the step",
-    }
+    return read
 
 
-def images(sizes: Sizes, clock: Clock) -> Iterator[Row]:
-    """Yield the deflated model's images per second, compared with static clips."""
-    for name in NETWORKS:
-        what = {"part": "images", "network": name, "precision": "float32"}
-        row = clock.measured(
-            {**what, "batch": sizes.common_batch},
-            lambda name=name: _images(name, sizes),  # type: ignore[misc]
-        )
-        if row is not None:
-            yield row
-
-
-def _images(name: str, sizes: Sizes) -> Row:
-    model = make(name, sizes)
+@contextlib.contextmanager
+def _images(network: str, setup: Setup) -> Iterator[Measure]:
+    model: Any = make(network, setup)
     image_model = deflate_naively(model).folded()
-    clips = clips_of(sizes, sizes.common_batch)
-    pictures = clips[:, 0]
     video = tf.function(lambda x: model.video(x, training=False), autograph=False)
     image = tf.function(lambda x: image_model(x)["before_head"], autograph=False)
-    clip_seconds = seconds_a_call(lambda: video(clips), sizes.calls)
-    image_seconds = seconds_a_call(lambda: image(pictures), sizes.calls)
-    return {
-        "images_a_second": sizes.common_batch / image_seconds,
-        "times_as_fast_as_a_clip": clip_seconds / image_seconds,
-    }
+
+    def measure(case: Row) -> Row:
+        clips = clips_of(setup, case["batch"])
+        pictures = clips[:, 0]
+        clip_seconds = timed(lambda: video(clips), setup.calls).seconds
+        image_seconds = timed(lambda: image(pictures), setup.calls).seconds
+        return {
+            "images_a_second": case["batch"] / image_seconds,
+            "times_as_fast_as_a_clip": clip_seconds / image_seconds,
+        }
+
+    yield measure
 
 
-def exported(sizes: Sizes, clock: Clock, on_gpu: bool) -> Iterator[Row]:
-    """Yield the agreement of a loaded SavedModel, and of a server's responses, with the model."""
+@contextlib.contextmanager
+def _exported(setup: Setup) -> Iterator[Measure]:
+    """Export a model; compare a loaded SavedModel and a server's answers with it."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "model"
-        clips = clips_of(sizes, 1)
-        expected: list[np.ndarray] = []
+        model = make(_NETWORK, setup)
+        options = publishing.ExportOptions(modalities=("video",), fold_batch_norms=True)
+        publishing.export(model, path / "1", options=options)
+        clips = clips_of(setup, 1)
+        expected = model({"video": clips}, training=False)["video"]["va"].numpy()
 
-        def export() -> Row:
-            model = make(_NETWORK, sizes)
-            options = publishing.ExportOptions(modalities=("video",), fold_batch_norms=True)
-            publishing.export(model, path / "1", options=options)
-            expected.append(model({"video": clips}, training=False)["video"]["va"].numpy())
-            loaded = tf.saved_model.load(str(path / "1"))
-            call = loaded.signatures["video"]
-            seconds = seconds_a_call(lambda: call(video=clips)["va"], sizes.calls)
-            found = call(video=clips)["va"].numpy()
-            return {"milliseconds": 1000 * seconds, "difference": _difference(found, expected[0])}
+        def measure(case: Row) -> Row:
+            return _EXPORTED[case["call"]](path, clips, expected, setup)
 
-        what = {"part": "export", "network": _NETWORK, "precision": "float32"}
-        row = clock.measured({**what, "call": "SavedModel"}, export)
-        if row is None or "problem" in row:
-            yield from [row] if row else []
-            return
-        yield row
-        # The server needs its own memory: by default, TensorFlow takes all of a GPU's memory.
-        environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if on_gpu else {}
-        row = clock.measured(
-            {**what, "call": "server, gRPC"},
-            lambda: _served(path, clips.numpy(), expected[0], environment),
-        )
-        if row is not None:
-            yield row
+        yield measure
 
 
-def _served(
-    path: pathlib.Path, clips: np.ndarray, expected: np.ndarray, environment: dict[str, str]
-) -> Row:
+def _loaded(path: pathlib.Path, clips: tf.Tensor, expected: np.ndarray, setup: Setup) -> Row:
+    call = tf.saved_model.load(str(path / "1")).signatures["video"]
+    seconds = timed(lambda: call(video=clips)["va"], setup.calls).seconds
+    found = call(video=clips)["va"].numpy()
+    return {"milliseconds": 1000 * seconds, "difference": _difference(found, expected)}
+
+
+def _served(path: pathlib.Path, clips: tf.Tensor, expected: np.ndarray, setup: Setup) -> Row:
+    pixels = clips.numpy()
+    # The server needs its own memory: by default, TensorFlow takes all of a GPU's memory.
+    on_gpu = setup.device.startswith("GPU")
+    environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"} if on_gpu else {}
     with ServerProcess(path, **environment) as server:
         client = connect(f"grpc://127.0.0.1:{server.grpc}", "tiny")
         try:
-            found = client.predict("video", {"video": clips})["va"]
+            found = client.predict("video", {"video": pixels})["va"]
             times = []
             for _ in range(_REQUESTS):
                 start = time.perf_counter()
-                client.predict("video", {"video": clips})
+                client.predict("video", {"video": pixels})
                 times.append(time.perf_counter() - start)
         finally:
             client.close()
     return {"milliseconds": 1000 * min(times), "difference": _difference(found, expected)}
+
+
+_EXPORTED = {"SavedModel": _loaded, "server, gRPC": _served}
 
 
 def _difference(found: np.ndarray, expected: np.ndarray) -> float:

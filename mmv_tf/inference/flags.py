@@ -89,13 +89,15 @@ def define_network_flags(
     required: bool = True,
     image_model: bool = False,
     settings: bool = True,
+    engine: bool = True,
     values: flags.FlagValues = flags.FLAGS,
 ) -> flags.FlagHolder[str | None]:
-    """Define --model, --dtype, --vocabulary and, if requested, --image_model and --settings.
+    """Define --model, --dtype, --vocabulary and, if requested, more flags that choose a model.
 
     Args:
       required: whether the program needs --model.
       image_model, settings: whether to define these flags.
+      engine: whether to define --engine and --quantized.
       values: the `FlagValues` to define them in.
 
     Returns:
@@ -128,7 +130,7 @@ def define_network_flags(
             "image_model", None, "Deflated model to embed images with.", flag_values=values
         )
     storage_flags(models=["model"], inputs=["vocabulary", "image_model", "quantized"])
-    if settings:
+    if engine:
         flags.DEFINE_enum(
             "engine",
             None,
@@ -142,6 +144,7 @@ def define_network_flags(
             "With --engine=openvino, the folder that mmv quantize created for the model.",
             flag_values=values,
         )
+    if settings:
         define_overrides(
             "settings",
             f"Video and audio settings that the model does not specify: {', '.join(SETTINGS)}.",

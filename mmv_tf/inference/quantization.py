@@ -19,11 +19,12 @@ import tensorflow as tf
 
 from mmv_tf.inference.graph_network import GraphNetwork
 from mmv_tf.inference.network import VIDEO
+from mmv_tf.training import opening
 from mmv_tf.util import files
 from mmv_tf.util.configuration import write_json
 from mmv_tf.util.safe_files import Count, read_json
 
-DESCRIPTION, MODEL, WEIGHTS = "quantized.json", "video.xml", "video.bin"
+DESCRIPTION, MODEL, WEIGHTS = opening.QUANTIZED_FILE, "video.xml", "video.bin"
 FORMAT_VERSION = 1
 _FORM = {
     "format_version": Count,

@@ -36,7 +36,7 @@ from mmv_tf.util.configuration import write_json
 from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
-define_network_flags(settings=False)
+define_network_flags(settings=False, engine=False)
 _DATA = flags.DEFINE_string("data", None, "Folder of shards to take frames from.")
 _IMAGES = flags.DEFINE_string("images", None, "Instead of --data: a folder of images or TFRecords.")
 _OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write.", required=True)

@@ -34,7 +34,7 @@ from mmv_tf.util import command_line
 from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import also_upload
 
-define_network_flags(image_model=True, settings=False)
+define_network_flags(image_model=True, settings=False, engine=False)
 define_export_flags("MMV model", "video_jpeg")
 _MODALITIES = flags.DEFINE_multi_enum(
     "modality", None, MODALITIES, "Export only this modality; repeatable."

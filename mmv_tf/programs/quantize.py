@@ -31,7 +31,7 @@ from mmv_tf.util.progress import Progress
 from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
-define_network_flags()
+define_network_flags(engine=False)
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "A video, or a folder of videos, to calibrate on.", required=True
 )
@@ -49,8 +49,15 @@ def main(argv: list[str]) -> None:
     output = pathlib.Path(_OUTPUT.value)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise command_line.UsageError(f"--output={output} already exists; choose another folder.")
+    chosen = network_flags()
+    if chosen.options.get("dtype", "float32") != "float32":
+        raise command_line.UsageError(
+            "--dtype can't be used here: weights are quantized from float32."
+        )
     check_installed()
-    encoder = network_flags().load_encoder()
+    # As `load_encoder` opens the model again with the result.
+    chosen.options["dtype"] = "float32"
+    encoder = chosen.load_encoder()
     network = encoder.network
     if not isinstance(network, GraphNetwork) or network.model is None:
         raise ValueError(
@@ -59,12 +66,19 @@ def main(argv: list[str]) -> None:
     network.check_modality("video")
     paths = [str(source.path) for source in preparation.find(_VIDEOS.value).sources]
     with tempfile.TemporaryDirectory() as folder:
-        clips = _clips(paths, encoder.windows(), pathlib.Path(folder))
+        clips = _clips(_spread(paths, _CLIPS.value), encoder.windows(), pathlib.Path(folder))
         print(f"Calibrating on {len(clips)} clips, a fifth of them held out.", flush=True)
         quantized = quantize_video(network, clips, output)
     for name, cosine in quantized.cosines.items():
         print(f"{name}: cosine {cosine['mean']:.4f} on average, {cosine['lowest']:.4f} at least")
     print(f"The quantized model is in {printable_name(str(output))}.")
+
+
+def _spread(paths: list[str], most: int) -> list[str]:
+    """Return evenly spaced paths, `most` at most."""
+    if len(paths) <= most:
+        return paths
+    return [paths[index * len(paths) // most] for index in range(most)]
 
 
 def _clips(paths: list[str], windows: Windows, folder: pathlib.Path) -> np.ndarray:
@@ -83,11 +97,14 @@ def _clips(paths: list[str], windows: Windows, folder: pathlib.Path) -> np.ndarr
                 unreadable += 1
                 print(f"note: {printable_name(str(error))}")
                 continue
+            finally:
+                shown.update()
             clips[count : count + len(found)] = found
             count += len(found)
-            shown.update()
     if unreadable == len(paths):
         raise ValueError(f"None of the {len(paths)} videos can be read; see the notes above.")
+    if unreadable:
+        print(f"note: {unreadable} of {len(paths)} videos can't be read and were left out.")
     return clips[:count]
 
 

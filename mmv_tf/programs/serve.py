@@ -30,7 +30,7 @@ from mmv_tf.util.storage.workspace import storage_flags
 _PATH = flags.DEFINE_string(
     "saved_model", None, "A folder of numbered versions, or one SavedModel."
 )
-_MODEL = define_network_flags(required=False, image_model=True, settings=False)
+_MODEL = define_network_flags(required=False, image_model=True, settings=False, engine=False)
 _NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "Name of the model in requests.")
 _HOST = flags.DEFINE_string("host", _Defaults.host, "Address to listen on.")
 _REST = flags.DEFINE_integer("http_port", _Defaults.rest_port, "HTTP port; 0: any free port.")

@@ -26,6 +26,8 @@ _CLASSIFIER = "ClassifierNetwork"  # class of `mmv_tf.classification`
 _VECTORS = (".bin", ".gz", ".vec")
 # First bytes of pickles (protocols 2 to 5, 0 and 1) and of zip archives.
 _RELEASED = (b"\x80", b"(", b"}", b"P")
+# In the folder of a quantized backbone; see `inference.quantization`.
+QUANTIZED_FILE = "quantized.json"
 _EXPECTED = (
     "a .keras file, a released pickle or .pth, or the folder of a training run or of a SavedModel"
 )
@@ -120,4 +122,9 @@ def _check_place(path: pathlib.Path) -> None:
     elif path.parent.name != checkpoints.FOLDER and not (
         (path / MODEL_FILE).exists() or initial_file(path).exists()
     ):
+        if (path / QUANTIZED_FILE).exists():
+            raise ValueError(
+                f"{path} holds a quantized video backbone; give the model that it was made from, "
+                f"and where there is --engine, --engine=openvino --quantized={path}."
+            )
         raise ValueError(f"{path} holds no network; give {_EXPECTED}.")
