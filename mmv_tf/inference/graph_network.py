@@ -25,6 +25,9 @@ from mmv_tf.inference.network import (
     WORD_IDS,
     Network,
     Settings,
+    as_float32,
+    interrupted,
+    refuse_not_finite,
 )
 
 
@@ -43,6 +46,7 @@ class GraphNetwork(Network):
         self, model: EmbeddingGraph | None = None, image_model: ImageEncoder | None = None
     ):
         super().__init__()
+        self._window_functions: dict[tuple[tf.DType, int], Any] = {}
         self.model = model
         self.image_model = image_model
         metadata = dict(getattr(image_model, "metadata", {}))
@@ -126,6 +130,55 @@ class GraphNetwork(Network):
             self.check_input(kind)
             inputs = _checked_ids(inputs, getattr(_network(self.model).text, "vocabulary_size", 0))
         return super().run(kind, inputs, batch_size)
+
+    def run_windows(
+        self, frames: np.ndarray, starts: Sequence[int], num_frames: int
+    ) -> dict[str, np.ndarray]:
+        """Return the features of windows of one video; see `Network.run_windows`.
+
+        Windows an even number of frames apart share work, if the backbone can; see
+        `S3D.embed_windows`.
+        """
+        backbone = self._sharing_backbone()
+        first = min(starts, default=0)
+        shared = (np.asarray(starts) - first) % 2 == 0
+        together = np.asarray(starts)[shared]
+        end = max(together, default=0) + num_frames
+        computed = end - first + 2 * len(together)  # frames, if work is shared
+        if backbone is None or num_frames % 2 or computed >= num_frames * len(together):
+            return super().run_windows(frames, starts, num_frames)
+        self.check_input(VIDEO)
+        function = self._window_function(backbone, tf.as_dtype(frames.dtype), num_frames)
+        with interrupted():
+            found = function(frames[first:end], (together - first).astype(np.int32))
+        rows = {name: np.asarray(value) for name, value in found.items()}
+        refuse_not_finite(VIDEO, rows)
+        if shared.all():
+            return rows
+        rest = super().run_windows(frames, np.asarray(starts)[~shared].tolist(), num_frames)
+        order = np.argsort(np.concatenate([np.nonzero(shared)[0], np.nonzero(~shared)[0]]))
+        return {name: np.concatenate([rows[name], rest[name]])[order] for name in rows}
+
+    def _sharing_backbone(self) -> Any:
+        """Return the video backbone if windows can share its work, or None."""
+        backbone = getattr(self.model, "video", None)
+        return backbone if getattr(backbone, "shares_windows", False) else None
+
+    def _window_function(self, backbone: Any, dtype: tf.DType, num_frames: int) -> Any:
+        """Return a function of frames and starts, traced once per frame size."""
+        key = dtype, num_frames
+        if key not in self._window_functions:
+
+            def function(frames: tf.Tensor, starts: tf.Tensor) -> dict[str, tf.Tensor]:
+                features = backbone.embed_windows(as_float32(frames), starts, num_frames)
+                spaces = _network(self.model).project(VIDEO, features, training=False, valid=None)
+                found = {"before_head": features, **spaces}
+                return {name: tf.cast(value, tf.float32) for name, value in found.items()}
+
+            self._window_functions[key] = tf.function(
+                function, autograph=False, reduce_retracing=True
+            )
+        return self._window_functions[key]
 
     def known(self, sentences: Sequence[str]) -> np.ndarray:
         """Return whether each sentence has a known word; see `Network.known`."""

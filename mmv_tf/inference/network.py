@@ -209,7 +209,7 @@ class Network(abc.ABC):
         most = batch_size or (_BATCH_TEXT if kind in (TEXT, WORD_IDS) else BATCH)
         inputs = _as_text(inputs) if kind == TEXT else inputs
         function = self._function(kind, tf.as_dtype(inputs.dtype), tuple(inputs.shape[1:]))
-        with _interrupted():
+        with interrupted():
             parts = [
                 function(tf.convert_to_tensor(inputs[piece])) for piece in pieces(len(inputs), most)
             ]
@@ -221,13 +221,25 @@ class Network(abc.ABC):
         found = {
             name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]
         }
-        for name, values in found.items():
-            if not np.isfinite(values).all():
-                raise ValueError(
-                    f"The model's {kind}/{name} is not finite; the input may be too small, or "
-                    "the network is damaged."
-                )
+        refuse_not_finite(kind, found)
         return found
+
+    def run_windows(
+        self, frames: np.ndarray, starts: Sequence[int], num_frames: int
+    ) -> dict[str, np.ndarray]:
+        """Return the features of windows of one video, float32 [W, dim] each.
+
+        Subclasses may share the work of overlapping windows.
+
+        Args:
+          frames: uint8 or float32 [F, H, W, 3], as for `run`.
+          starts: first frame of each window.
+          num_frames: number of frames in a window.
+
+        Raises:
+          ValueError: as for `run`.
+        """
+        return self.run(VIDEO, np.stack([frames[start : start + num_frames] for start in starts]))
 
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
         """Return a function traced once per frame size or audio length."""
@@ -240,13 +252,16 @@ class Network(abc.ABC):
         if key not in self._functions:
 
             def function(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-                if inputs.dtype == tf.uint8:
-                    inputs = tf.cast(inputs, tf.float32) / 255.0
-                return self.compute(kind, inputs)
+                return self.compute(kind, as_float32(inputs))
 
             spec = tf.TensorSpec([None, *shape], dtype)
             self._functions[key] = tf.function(function, autograph=False, input_signature=[spec])
         return self._functions[key]
+
+
+def as_float32(pixels: tf.Tensor) -> tf.Tensor:
+    """Return uint8 pixels as float32 in [0, 1]; leave other inputs unchanged."""
+    return tf.cast(pixels, tf.float32) / 255.0 if pixels.dtype == tf.uint8 else pixels
 
 
 def pieces(count: int, most: int) -> Iterator[slice]:
@@ -283,8 +298,22 @@ def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]
     )
 
 
+def refuse_not_finite(kind: str, features: Mapping[str, np.ndarray]) -> None:
+    """Check a model's features of one kind of input.
+
+    Raises:
+      ValueError: one is not finite.
+    """
+    for name, values in features.items():
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"The model's {kind}/{name} is not finite; the input may be too small, or the "
+                "network is damaged."
+            )
+
+
 @contextlib.contextmanager
-def _interrupted() -> Iterator[None]:
+def interrupted() -> Iterator[None]:
     """Raise the KeyboardInterrupt that TensorFlow turned into its own error.
 
     A signal may arrive while its C++ code creates a Python error, which then names both.

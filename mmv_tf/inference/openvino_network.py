@@ -101,6 +101,9 @@ class OpenVinoNetwork(GraphNetwork):
             engine["quantized"] = self._quantized.weights_sha256
         return {**super().description(), "engine": engine}
 
+    def _sharing_backbone(self) -> None:
+        return None  # windows are embedded one by one
+
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
         """Return a function that is compiled once per frame size."""
         if kind == VIDEO and self._quantized is not None:

@@ -16,6 +16,7 @@ from mmv_tf.layers.convolution import convolve
 from mmv_tf.layers.self_gating import SelfGating
 
 Shape = tuple[int | None, ...]
+_HALVES = {"space": slice(0, 1), "time": slice(1, 2)}
 
 
 def same_padding_shape(shape: Shape, strides: Sequence[int], channels: int) -> Shape:
@@ -103,14 +104,26 @@ class Conv3DUnit(Layer):
             self.gate.build(shape)
         self.built = True
 
-    def call(self, inputs: tf.Tensor, training: bool = False, valid: Any = None) -> tf.Tensor:
-        """Apply the layer to the inputs; see `BatchNorm` for `valid`."""
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool = False,
+        valid: Any = None,
+        part: str | None = None,
+    ) -> tf.Tensor:
+        """Apply the layer to the inputs; see `BatchNorm` for `valid`.
+
+        Args:
+          part: "space" for only the first half of a separable unit, which computes each frame by
+            itself; "time" for only the second half, with the gate.
+        """
         x = inputs
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+        halves = slice(None) if part is None else _HALVES[part]
+        for convolution, norm in zip(self.convolutions[halves], self.norms[halves], strict=True):
             kernel = tf.convert_to_tensor(convolution.kernel)
             x = convolve(x, kernel, convolution.strides, training)
             x = norm(x, training=training, valid=valid)
-        return x if self.gate is None else self.gate(x)
+        return x if self.gate is None or part == "space" else self.gate(x)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape with sizes divided by the strides, rounded up."""

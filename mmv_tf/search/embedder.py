@@ -20,6 +20,7 @@ from mmv_tf.data.reading.value_checks import check_windows
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.inference import Encoder, as_encoder, load_encoder, unit
 from mmv_tf.inference.network import REPRESENTATIONS
+from mmv_tf.inference.reading import Block
 from mmv_tf.search.frames import FrameEncoder
 
 # Modalities of a window that can be searched.
@@ -156,6 +157,13 @@ class Embedder:
           ValueError: pixels have another dtype.
         """
         return self._windows(VISION, clips)
+
+    def windows_of(self, block: Block) -> dict[str, np.ndarray]:
+        """Embed the windows of a decoded block: space -> unit vectors, float32 [N, D]."""
+        frames, starts = block.frames[:: block.finer], [s - block.starts[0] for s in block.starts]
+        check_windows(VISION, frames[np.newaxis])
+        network = self.encoder.network
+        return _units(network.run_windows(frames, starts, self.windows.num_frames))
 
     def sounds(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
         """Embed audio, float32 [N, samples] at the model's rate: space -> float32 [N, D].

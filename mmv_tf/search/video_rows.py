@@ -165,8 +165,7 @@ class VideoRows:
     def _embed(self, block: reading.Block) -> dict[str, np.ndarray]:
         """Return the rows of a block's windows."""
         windows = self._embedder.windows
-        clips = block.clips(windows)
-        vectors = {VISION: self._embedder.clips(clips)}
+        vectors = {VISION: self._embedder.windows_of(block)}
         audio = block.sounds(windows)
         heard = np.zeros(len(block.starts), bool)
         if audio is not None:
@@ -184,7 +183,7 @@ class VideoRows:
         rows[SPANS] = np.stack([starts, starts + windows.seconds], axis=1).astype(np.float32)
         rows[HEARD] = heard
         if self._labels is not None:
-            rows[LABELS] = self._labels.scores(clips, audio, heard)
+            rows[LABELS] = self._labels.scores(block.clips(windows), audio, heard)
         return rows
 
 

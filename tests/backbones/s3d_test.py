@@ -91,6 +91,26 @@ def test_under_mixed_bfloat16_the_first_layers_compute_in_float32():
         S3D(width=0.0625, blocks=(1, 1, 1), bfloat16_from="Mixed_3b")
 
 
+@pytest.mark.parametrize("first", ["float32", "Conv2d_1a_7x7", "Conv2d_2c_3x3", "Mixed_3c"])
+def test_overlapping_windows_are_embedded_as_each_alone(first):
+    precision = {} if first == "float32" else {"dtype": "mixed_bfloat16", "bfloat16_from": first}
+    network = S3D("space_to_depth", width=0.125, blocks=(1, 1, 1), **precision)
+    network.build()
+    frames = np.random.default_rng(0).random((22, 40, 36, 3), np.float32)
+    starts, num_frames = [0, 4, 10, 14], 8
+    clips = np.stack([frames[start : start + num_frames] for start in starts])
+    found = network.embed_windows(tf.constant(frames), tf.constant(starts), num_frames)
+    bound = 1e-5 if first == "float32" else 2e-2
+    np.testing.assert_allclose(
+        tf.cast(found, tf.float32), tf.cast(network(clips), tf.float32), rtol=bound, atol=1e-6
+    )
+
+
+def test_only_one_stem_shares_windows(small):
+    assert small.shares_windows
+    assert not S3D("rgb", width=0.0625, blocks=(1, 1, 1)).shares_windows
+
+
 def test_widths_are_multiples_of_four():
     assert [scale_channels(n, 0.25) for n in (64, 96, 16, 4)] == [16, 24, 4, 4]
 

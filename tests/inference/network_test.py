@@ -257,3 +257,51 @@ def test_an_interrupt_inside_tensorflow_stays_one(monkeypatch):
     monkeypatch.setattr(network, "_function", lambda *arguments: fail)
     with pytest.raises(KeyboardInterrupt):
         network.run("video", np.zeros([1, 1, 2, 2, 3], np.float32))
+
+
+def shared_work(network, frames, starts, num_frames):
+    """Embed windows; return the features, and whether `embed_windows` was called."""
+    called = []
+    inner = network.model.video.embed_windows
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            network.model.video, "embed_windows", lambda *a: called.append(a) or inner(*a)
+        )
+        found = network.run_windows(frames, starts, num_frames)
+    return found, bool(called)
+
+
+@pytest.mark.parametrize(
+    ("starts", "shares"),
+    [
+        ([0, 4, 8, 12], True),
+        ([0, 4, 8, 11], True),  # the last window ends with the film
+        ([3, 7, 9, 11], True),
+        ([0, 8, 16], False),  # no overlap
+        ([5], False),
+    ],
+)
+def test_windows_of_a_video_are_embedded_as_each_alone(starts, shares):
+    config = small_world.model_config()
+    config.video = {
+        "backbone": "s3d",
+        "stem": "space_to_depth",
+        "width": 0.125,
+        "blocks": (1, 1, 1),
+    }
+    network = GraphNetwork(create_model(config, small_world.WORDS))
+    frames = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3)).astype(np.uint8)
+    found, shared = shared_work(network, frames, starts, 8)
+    assert shared == shares
+    expected = network.run("video", np.stack([frames[start : start + 8] for start in starts]))
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_windows_for_a_backbone_that_shares_no_work():
+    network = Colors()
+    frames = np.random.default_rng(0).random((9, 4, 4, 3)).astype(np.float32)
+    found = network.run_windows(frames, [0, 2, 5], 4)
+    expected = [frames[start : start + 4].mean(axis=(0, 1, 2)) for start in (0, 2, 5)]
+    np.testing.assert_allclose(found["va"], expected, rtol=1e-5)
