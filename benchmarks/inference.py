@@ -4,17 +4,20 @@
 
   python -m benchmarks.inference
 
-Measures three things, each beside its peer in turn: clips in each precision (and in OpenVINO and
-its 8-bit integers, where OpenVINO and NNCF are installed); a query by an image file beside one pass
-of a clip; a query by a sentence on an index of 100,000 windows. Weights are random, which does not
+Measures these, each beside its peer in turn: clips in each precision (and in OpenVINO and its 8-bit
+integers, where OpenVINO and NNCF are installed); windows of a video that overlap by half, as in
+indexing, beside the same windows as separate clips; a query by an image file beside one pass of a
+clip; a query by a sentence on an index of 100,000 windows. Weights are random, which does not
 affect the time.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import pathlib
 import tempfile
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +26,7 @@ from absl import app, flags
 from benchmarks.generated_index import generated_index
 from benchmarks.measure import Times, interleaved, print_result
 from mmv_tf.graphs.precision import in_precision
-from mmv_tf.inference import as_encoder
+from mmv_tf.inference import GraphNetwork, as_encoder
 from mmv_tf.inference.openvino_network import OpenVinoNetwork
 from mmv_tf.inference.quantization import quantize_video
 from mmv_tf.pretrained import create_model
@@ -34,6 +37,7 @@ from mmv_tf.search.view import View
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "Rounds; in each, all runs take turns.", lower_bound=1)
 _CLIPS = flags.DEFINE_integer("batch_size", 4, "Clips per batch.", lower_bound=1)
 _PRECISIONS = ("mixed_bfloat16", "bfloat16")
+_OVERLAPPING = ("float32", "bfloat16")
 _WINDOWS = 100_000  # in the index
 _DIM = 256  # of the coarse space (MMV, Alayrac et al., 2020)
 
@@ -56,15 +60,20 @@ def main(argv: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         if importlib.util.find_spec("nncf") is not None:
             quantized = pathlib.Path(folder) / "int8"
-            quantize_video(encoder.network, _calibration(shape), quantized)
+            quantize_video(GraphNetwork(model), _calibration(shape), quantized)
             networks["openvino_int8"] = OpenVinoNetwork(model, quantized=quantized)
-        found = interleaved(
-            {
-                name: lambda network=network: network.run("video", clips)  # type: ignore[misc]
-                for name, network in networks.items()
-            },
-            _ROUNDS.value,
-        )
+        runs: dict[str, Callable[[], object]] = {
+            name: functools.partial(network.run, "video", clips)
+            for name, network in networks.items()
+        }
+        step = windows.num_frames // 2
+        frames = clips.reshape(-1, *clips.shape[2:])[: (_CLIPS.value + 1) * step]
+        starts = [step * index for index in range(_CLIPS.value)]
+        for dtype in _OVERLAPPING:
+            runs[f"{dtype}_overlapping"] = functools.partial(
+                networks[dtype].run_windows, frames, starts, windows.num_frames
+            )
+        found = interleaved(runs, _ROUNDS.value)
         asked = _queries(Embedder(encoder, "generated"), clips[:1], pathlib.Path(folder))
     print_result(
         "inference",
@@ -76,6 +85,15 @@ def main(argv: list[str]) -> None:
             for name in networks
             if name != "float32"
         },
+        overlapping_to_separate={
+            dtype: found[dtype].cpu_seconds / found[f"{dtype}_overlapping"].cpu_seconds
+            for dtype in _OVERLAPPING
+        },
+        int8_to_bfloat16=(
+            found["bfloat16"].cpu_seconds / found["openvino_int8"].cpu_seconds
+            if "openvino_int8" in found
+            else None
+        ),
         sentence_seconds=asked["sentence"].seconds,
         picture_to_pass=asked["picture"].seconds / asked["pass"].seconds,
     )
