@@ -8,7 +8,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,6 +16,7 @@ from benchmarks.gpu.series import Measure, Series
 from benchmarks.gpu.work import NETWORKS, PRECISIONS, Setup, batch_of, make, precision
 from mmv_tf import training
 from mmv_tf.losses import Objective
+from mmv_tf.training.optimizer import Adam
 from mmv_tf.training.train_step import TrainStep
 
 _HOST = "CPU:0"
@@ -83,7 +83,7 @@ def train_step(model: Any, device: str, jit_compile: bool = False) -> TrainStep:
     """Return the training loop's step of a FAC model on one device."""
     # Not `training.make_strategy`, which chooses the GPU even for the steps on the CPU.
     strategy = tf.distribute.OneDeviceStrategy(f"/{device.lower()}")
-    optimizer = keras.optimizers.Adam(1e-4)
+    optimizer = Adam(1e-4)
     optimizer.build(model.trainable_variables)
     config = training.default_config()
     config.jit_compile = jit_compile

@@ -45,7 +45,7 @@ class Report:
 
     @property
     def begun(self) -> bool:
-        """Whether the facts and the cases to measure are known."""
+        """True if the facts and the cases to measure are known."""
         return self.results["facts"] is not None
 
     def begin(self, facts: Mapping[str, Any], cases: Iterable[Row]) -> None:
