@@ -90,6 +90,8 @@ def load_encoder(
         network = _graph_network(model, images, dtype, engine, quantized)
         _check_rate(network.settings, settings)
         network.settings = with_settings(network.settings, settings)
+        if isinstance(network, OpenVinoNetwork):
+            network.check_settings()
     return Encoder(network, os.fspath(source))
 
 

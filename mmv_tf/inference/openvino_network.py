@@ -104,6 +104,16 @@ class OpenVinoNetwork(GraphNetwork):
     def _sharing_backbone(self) -> None:
         return None  # windows are embedded one by one
 
+    def check_settings(self) -> None:
+        """Check, before any video is read, that clips have the size of the quantized model.
+
+        Raises:
+          ValueError: they have another size.
+        """
+        frames, size = self.settings.num_frames, self.settings.size
+        if self._quantized is not None and frames is not None and size is not None:
+            _check_clip(self._quantized, (frames, size, size))
+
     def _function(self, kind: str, dtype: tf.DType, shape: tuple[int | None, ...]) -> Any:
         """Return a function that is compiled once per frame size."""
         if kind == VIDEO and self._quantized is not None:
@@ -118,12 +128,7 @@ class OpenVinoNetwork(GraphNetwork):
     def _quantized_function(
         self, quantized: Quantized, shape: tuple[int | None, ...]
     ) -> Callable[..., dict[str, np.ndarray]]:
-        if shape[:3] != quantized.clip:
-            expected, got = (" x ".join(map(str, one)) for one in (quantized.clip, shape[:3]))
-            raise ValueError(
-                f"The quantized model expects clips of {expected} (frames, height, width), got "
-                f"{got}; quantize it for this size."
-            )
+        _check_clip(quantized, shape[:3])
         if quantized.path not in self._compiled:
             call = self._by_batch(self._core.read_model(quantized.path))
             self._compiled[quantized.path] = lambda inputs: call(as_floats(np.asarray(inputs)))
@@ -169,6 +174,15 @@ class OpenVinoNetwork(GraphNetwork):
             return {name: np.array(found[port], np.float32) for port, name in names.items()}
 
         return call
+
+
+def _check_clip(quantized: Quantized, clip: tuple[int | None, ...]) -> None:
+    if clip != quantized.clip:
+        expected, got = (" x ".join(map(str, one)) for one in (quantized.clip, clip))
+        raise ValueError(
+            f"The quantized model expects clips of {expected} (frames, height, width), got {got}; "
+            "quantize it for this size."
+        )
 
 
 def _core() -> Any:

@@ -100,6 +100,8 @@ def test_a_quantized_model_is_near_the_first_and_no_other_takes_it(model, tmp_pa
     assert not np.array_equal(found["va"], expected["va"])
     with pytest.raises(ValueError, match=r"expects clips of 4 x 32 x 32 .*, got 5 x 32 x 32"):
         other.run(VIDEO, np.zeros([1, 5, 32, 32, 3], np.float32))
+    with pytest.raises(ValueError, match=r"expects clips of 4 x 32 x 32 .*, got 4 x 48 x 48"):
+        load_encoder(model, engine="openvino", quantized=output, settings={"size": 48})
     again = run("quantize", *flags)
     assert again.returncode == 2 and "already exists; choose another" in again.stderr
 
