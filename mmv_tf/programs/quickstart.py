@@ -20,7 +20,6 @@ from mmv_tf.quickstart import downloads, report
 from mmv_tf.quickstart.steps import Step, Stopped, run_steps
 from mmv_tf.util import command_line
 from mmv_tf.util.configuration import config_file
-from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _FILES = pathlib.Path(downloads.__file__).parent
@@ -42,7 +41,7 @@ SENTENCES = (
 
 _FILM = flags.DEFINE_string("video", None, "Your own copy of the film, instead of a download.")
 _WORK = flags.DEFINE_string("work_dir", "runs/quickstart", "Folder for all results.")
-storage_flags(inputs=["video"], updated=["work_dir"])
+storage_flags(inputs=["video"], local=["work_dir"])
 _CONFIG = flags.DEFINE_string("config", CONFIG, "Training config; :runlocal makes it tiny.")
 
 
@@ -90,8 +89,7 @@ def main(argv: list[str]) -> int:
     results = report.write(work, film, record)
     print(report.summary(results))
     print(f"This took {(time.monotonic() - started) / 60:.1f} minutes.")
-    page, found = (name_of(work / name) for name in ("report.html", "results.json"))
-    print(f"The report is {page}, the results are {found}.")
+    print(f"The report is {work / 'report.html'}, the results are {work / 'results.json'}.")
     print(f"Search the film: {report.search_command(work)}, then open {report.SEARCH_PAGE}")
     return 0
 

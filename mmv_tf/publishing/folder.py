@@ -103,8 +103,10 @@ class Destination:
                 "of a URL."
             )
         target = self.target
-        if target.exists() and not (self.overwrite and (target / "saved_model.pb").exists()):
-            raise ValueError(f"{target} exists; choose another folder or remove it.")
+        is_ours = (target / "saved_model.pb").exists()
+        if target.exists() and not (self.overwrite and is_ours):
+            remedy = "replace it with --overwrite" if is_ours else "remove it"
+            raise ValueError(f"{target} exists; choose another folder, or {remedy}.")
 
     @property
     def target(self) -> pathlib.Path:

@@ -171,7 +171,11 @@ def test_export(folder, tmp_path):
         (("predict", "--classifier=c", "--data=x", "--output=o.txt"), 1, "ending in .json or .csv"),
         (("evaluate", "--classifier=/no.keras", "--data=x"), 1, "There is no classifier at"),
         (("export", "--classifier=/no.keras", "--output=/no/x"), 1, "There is no classifier at"),
-        (("export", "--classifier=c.keras", "--output=tests"), 1, "tests exists; choose another"),
+        (
+            ("export", "--classifier=c.keras", "--output=tests"),
+            1,
+            "tests exists; choose another folder, or remove it",
+        ),
         (("export", "--classifier=c", "--output=/no", "--version=0"), 1, "versions start at 1"),
         (("evaluate", "--classifier=c", "--data=x", "--split=all"), 2, "expected one of train"),
     ],

@@ -14,7 +14,6 @@ from mmv_tf.quickstart.report.results import SEARCH_INDEX, Run, gather
 from mmv_tf.quickstart.report.statements import DIRECTIONS, clock, p_value, verdicts
 from mmv_tf.util import files
 from mmv_tf.util.configuration import write_json
-from mmv_tf.util.storage.urls import name_of
 
 # The URL of the search page.
 SEARCH_PAGE = "http://127.0.0.1:8600/"
@@ -46,7 +45,7 @@ def write(
 
 def search_command(work: pathlib.Path) -> str:
     """Return the command that serves the film's search page."""
-    return f"mmv search serve --index={name_of(work / SEARCH_INDEX)}"
+    return f"mmv search serve --index={work / SEARCH_INDEX}"
 
 
 def render(run: Run, film: pathlib.Path, results: dict[str, Any], work: pathlib.Path) -> str:
