@@ -188,7 +188,7 @@ class S3D(Backbone):
 
     @property
     def shares_windows(self) -> bool:
-        """Whether `embed_windows` is supported: with the stem "space_to_depth"."""
+        """True if `embed_windows` is supported: with the stem "space_to_depth"."""
         return self.space_to_depth is not None
 
     def embed_windows(self, frames: tf.Tensor, starts: tf.Tensor, num_frames: int) -> tf.Tensor:
