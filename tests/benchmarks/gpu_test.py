@@ -12,11 +12,11 @@ import time
 import pytest
 import tensorflow as tf
 
-from benchmarks.gpu.__main__ import supervise
 from benchmarks.gpu.page import make_page
 from benchmarks.gpu.process import PARTS, plan
 from benchmarks.gpu.report import Report, described
 from benchmarks.gpu.series import Series, attempt, run
+from benchmarks.gpu.supervision import supervise
 from benchmarks.gpu.work import REAL, SMALL, precision, timed
 from tests.running import ROOT
 
@@ -157,7 +157,7 @@ def test_a_case_that_takes_too_long_is_stopped(tmp_path):
 
 
 def test_at_the_end_the_process_is_stopped_and_the_rest_is_listed(tmp_path, monkeypatch):
-    monkeypatch.setattr("benchmarks.gpu.__main__._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("benchmarks.gpu.supervision._GRACE_SECONDS", 0.0)
     begun(tmp_path)
     found = supervised(tmp_path, "case['batch'] == 16 and time.sleep(60)", seconds=2.0)
     assert found == {8: "measured", 16: "no time was left", 32: "no time was left"}
