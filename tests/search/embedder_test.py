@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from mmv_tf.inference.reading import Block
 from mmv_tf.pretrained import create_model
 from mmv_tf.search import Embedder
 from tests import small_world
@@ -30,6 +31,19 @@ def test_wrong_pixels_and_samples_are_refused(embedder):
     sound[0, 7] = np.nan
     with pytest.raises(ValueError, match="not finite"):
         embedder.sounds(sound)
+
+
+@pytest.mark.parametrize("finer", [1, 3])
+def test_windows_of_a_block_are_those_of_their_clips(embedder, finer):
+    windows = embedder.windows
+    starts = (6, 8, 10, 13)
+    count = finer * (starts[-1] - starts[0] + windows.num_frames)
+    shape = (count, windows.size, windows.size, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+    block = Block(starts, frames, None, finer)
+    expected = embedder.clips(block.clips(windows))
+    for space, value in embedder.windows_of(block).items():
+        np.testing.assert_allclose(value, expected[space], atol=1e-5)
 
 
 def test_sentences_for_a_network_without_words_are_refused():
