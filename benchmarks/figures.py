@@ -116,9 +116,9 @@ FIGURES = [
         "TSM-ResNet-50 forward, same clip, relative to PyTorch",
         "forward_tsm50",
         lambda r: r["over_torch"],
-        "convolutions: alone, they take 1.24 of 1.49 s, so that the ratio would be 1.61 without any "
-        "other operation. In a profile, the shift, which also copies the channels that it does not "
-        "shift, takes 16 %; batch norms at the start of a block, which can't be folded, with "
+        "convolutions: alone, they take 1.24 of 1.49 s, so that the ratio would be 1.61 without "
+        "any other operation. In a profile, the shift, which also copies the channels that it does "
+        "not shift, takes 16 %; batch norms at the start of a block, which can't be folded, with "
         "additions and ReLU 16 %",
         at_least=1.4,
     ),
