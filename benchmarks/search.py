@@ -71,6 +71,7 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
     from mmv_tf.data import METADATA_KEYS
     from mmv_tf.pretrained import create_model
     from mmv_tf.search import Embedder, update_index
+    from mmv_tf.search.frames import FRAMES_PER_SECOND
     from mmv_tf.search.indexing import Options
     from mmv_tf.util.configuration import load_config
 
@@ -99,15 +100,17 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
 
     number = 0
 
-    def index() -> None:
+    def index(frames_per_second: float) -> None:
         nonlocal number
         number += 1
-        update_index(film, folder / f"index{number}", embedder, options=Options(processes=0))
+        options = Options(processes=0, frames_per_second=frames_per_second)
+        update_index(film, folder / f"index{number}", embedder, options=options)
 
     parts: dict[str, Callable[[], None]] = {
         "decode": lambda: _decode(film),
         "forward": forward,
-        "index": index,
+        "index": lambda: index(0.0),
+        "with_frames": lambda: index(FRAMES_PER_SECOND),
     }
     forward()  # traced before it is timed
     times = interleaved(parts, _ROUNDS.value, warm=0)
@@ -117,6 +120,7 @@ def _index(folder: pathlib.Path) -> dict[str, Any]:
     return {
         "inputs": {"film_seconds": round(duration, 1), "windows": len(starts)},
         "times": times,
+        "frames_cpu": round(times["with_frames"].cpu_seconds / cpu, 3),
         "ratio_cpu": round(cpu / (cpu_1 + cpu_2), 3),
         "ratio_wall": round(wall / (wall_1 + wall_2), 3),
     }

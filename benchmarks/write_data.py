@@ -34,6 +34,7 @@ from PIL import Image
 from benchmarks.measure import print_result
 from mmv_tf.data import media, preparation
 from mmv_tf.data.preparation import decoding, plan
+from mmv_tf.data.preparation.work_folder import WorkFolder
 from mmv_tf.data.records.shard_writer import ClipSpan
 from mmv_tf.util.worker_pool import Failure, Task, WorkerPool
 
@@ -138,7 +139,7 @@ def _texture(generator: np.random.Generator, height: int, width: int) -> np.ndar
 class _Warm(preparation.Execution):
     """Runs tasks in a pool that outlives them."""
 
-    def runner(self, work: pathlib.Path) -> Any:
+    def runner(self, work: WorkFolder) -> Any:
         """Return the pool, which is kept running."""
         del work
         return contextlib.nullcontext(_warm[0])
@@ -228,8 +229,8 @@ def steps(path: pathlib.Path) -> dict[str, float]:
             Image.fromarray(picture).save(io.BytesIO(), "JPEG", quality=quality)
 
     def everything(folder: str) -> None:
-        work = decoding.DecodeJob(f"{folder}/0.block", clips, True)
-        options = decoding.DecodeOptions(_SETTINGS, {})
+        work = decoding.DecodeJob("0.block", clips, True)
+        options = decoding.DecodeOptions(_SETTINGS, {}, WorkFolder(folder))
         list(decoding.decode_units(str(path), "video", "", None, options, [work]))
 
     with tempfile.TemporaryDirectory() as folder:
