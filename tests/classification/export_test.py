@@ -180,6 +180,7 @@ def test_options_that_do_not_fit(options, message, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.slow
 def test_wrong_input_is_refused(tmp_path):
     options = ExportOptions(checked=True)
     export_classifier(make_classifier("audio"), Destination(tmp_path / "saved"), options)

@@ -222,6 +222,7 @@ def test_a_fingerprint_stays_through_use(tiny_model):
     assert network.fingerprint == before
 
 
+@pytest.mark.slow
 def test_fingerprints_tell_weights_words_precision_and_deflation_apart():
     vectors = np.random.default_rng(0).normal(size=(len(small_world.WORDS), 6)).astype(np.float32)
     keras.utils.set_random_seed(0)

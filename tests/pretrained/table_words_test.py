@@ -188,6 +188,7 @@ def text_oracle(model, row_ids):
     return words @ head.kernel.numpy() + head.bias.numpy()
 
 
+@pytest.mark.slow
 def test_a_shuffled_checkpoint_gets_all_its_words_back(stand_in, tmp_path):
     folder, by_row, table = stand_in
     model = mmv_tf.import_haiku_checkpoint(folder / "c.pkl", word_vectors=folder / "v.bin")

@@ -80,6 +80,7 @@ def test_every_entry_is_printed_as_the_flag_that_sets_it():
     assert again.stdout == found.stdout.replace("training.steps=7", "training.steps=300")
 
 
+@pytest.mark.slow
 def test_training_needs_a_folder_and_a_right_name_of_what_it_freezes(prepared, tmp_path):
     missing = running.run_forked("train", "--config=quickstart")
     assert missing.returncode == 2

@@ -35,7 +35,8 @@ class Averages:
         self.matrices = {"video.va": 3, "audio.va": 2}
         self.made = lambda fingerprint: fingerprint == self.fingerprint
 
-    def clips(self, clips):
+    def windows_of(self, block):
+        clips = block.clips(self.windows)
         return {"va": clips.mean(axis=(1, 2, 3)).astype(np.float32) / 256}
 
     def sounds(self, sounds):

@@ -334,6 +334,7 @@ def test_captions_given_by_the_user_may_be_elsewhere(own, tmp_path):
     assert os.path.isabs(video.captions) and pathlib.Path(video.captions).name == "other.vtt"
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_there_are_the_captions_before_or_after(own, tmp_path):
     media_samples.write_vtt(own.videos / "long.vtt", [(2, 3, "a purple elephant falls")])
     work = tmp_path / "work"

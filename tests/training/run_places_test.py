@@ -216,6 +216,7 @@ def _enter_while_refreshed(place, lock, claim):
         pass
 
 
+@pytest.mark.slow
 def test_what_the_store_does_not_have_is_no_part_of_the_run(s3_store):
     """A run that was removed from the store begins anew, on a machine that remembers it, too."""
     first = train(opened(s3_store), steps=3)

@@ -155,6 +155,7 @@ def test_a_backbone_that_the_source_lacks_is_listed(config, source, tmp_path):
         make(config)
 
 
+@pytest.mark.slow
 def test_weights_that_mean_something_else_are_told(config, caplog):
     config.model.text.mask_padding = True
     make(config)
@@ -197,6 +198,7 @@ def test_log_mel_settings_that_the_weights_do_not_know_are_refused(config):
         make(config)
 
 
+@pytest.mark.slow
 def test_a_failed_start_leaves_an_empty_folder(config, tmp_path):
     config.model.video.width = 0.125
     with pytest.raises(ValueError, match="don't match"):

@@ -100,6 +100,7 @@ def test_training_windows_are_those_of_jpegs(clocks, inspect, short_clips, num_f
             assert np.corrcoef(jpeg["waveform"], video["waveform"])[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_evaluation_in_both_ways_of_making_pixels(clocks):
     layer = log_mel()
     expected = batches(clocks["jpeg"], False, layer, windows=3)
