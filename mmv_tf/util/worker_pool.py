@@ -14,7 +14,7 @@ import pathlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import resource_tracker
 from typing import Any, Protocol
 
@@ -95,8 +95,14 @@ _MOST_KILLS = 2  # ours, of one task
 _START_SECONDS = 600.0  # for a child to start; a few suffice unless the machine is overloaded
 
 
-def _serve(connection: multiprocessing.connection.Connection) -> None:
+def _serve(
+    connection: multiprocessing.connection.Connection, environment: Mapping[str, str]
+) -> None:
     """Run tasks in a child process until its parent ends, then end with all that it started."""
+    # The server that forks children has the environment of the time when it was started, which may
+    # lack a store's credentials.
+    os.environ.clear()
+    os.environ.update(environment)
     os.setsid()
     # A child that hangs in a task would not notice that its parent was killed.
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -161,7 +167,8 @@ class _Worker:
         # hidden by the module that is imported first.
         context.set_forkserver_preload(["mmv_tf.util.quiet_start", "mmv_tf.data", __name__])
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        arguments = (theirs, dict(os.environ))
+        self.process = context.Process(target=_serve, args=arguments, daemon=True)
         # Ctrl-C goes to the whole group. The server and its children inherit the blocked signal, so
         # that they print no tracebacks; the parent ends its children itself. The tracker is started
         # first, because starting it unblocks the signal.

@@ -35,6 +35,8 @@ def behave(prefix, kinds):
                 os.kill(os.getpid(), signal.SIGKILL)
         if kind == "media":
             raise media.MediaError(f"{prefix}: bad")
+        if kind == "environment":
+            kind = os.environ.get("MMV_TF_TEST_SET_LATER", "not set")
         if kind == "bug":
             raise KeyError(prefix)
         if kind == "disk":
@@ -56,6 +58,15 @@ def test_a_part_that_fails_costs_itself_alone():
     assert failures[4][0] == "timeout"
     assert "f: the decoder did not finish a block in 1.5 s" in failures[4][1]
     assert "KeyError('f-')" in failures[5][1]
+
+
+def test_children_have_the_environment_of_now(monkeypatch):
+    task = Task(behave, "f", ("",), ((0, "environment"),))
+    with WorkerPool(1, 10.0) as pool:
+        assert dict(pool.run([task])) == {0: "not set"}
+    monkeypatch.setenv("MMV_TF_TEST_SET_LATER", "set")
+    with WorkerPool(1, 10.0) as pool:  # by the same server as the first
+        assert dict(pool.run([task])) == {0: "set"}
 
 
 def test_a_part_whose_process_was_killed_is_done_again(tmp_path):

@@ -176,7 +176,8 @@ def test_killed_decoders_cost_nothing(killer, tmp_path):
     )
     chance, kills = random.Random(3), 0
     while process.poll() is None:
-        if kills < 4 and (found := decoders(process.pid)):
+        # A task whose process is killed a third time is reported as lost.
+        if kills < 2 and (found := decoders(process.pid)):
             time.sleep(chance.uniform(0.0, 1.5))
             with contextlib.suppress(ProcessLookupError):
                 os.kill(chance.choice(found), signal.SIGKILL)
