@@ -61,7 +61,9 @@ def main(argv: list[str]) -> None:
         if importlib.util.find_spec("nncf") is not None:
             quantized = pathlib.Path(folder) / "int8"
             quantize_video(GraphNetwork(model), _calibration(shape), quantized)
-            networks["openvino_int8"] = OpenVinoNetwork(model, quantized=quantized)
+            networks["openvino_int8"] = OpenVinoNetwork(
+                model, dtype="bfloat16", quantized=quantized
+            )
         runs: dict[str, Callable[[], object]] = {
             name: functools.partial(network.run, "video", clips)
             for name, network in networks.items()
