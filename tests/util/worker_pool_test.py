@@ -78,7 +78,7 @@ def test_a_part_whose_process_was_killed_is_done_again(tmp_path):
     assert done == {number: f"{tmp_path}/{kinds[number]}" for number in (0, 1, 2, 4)}
 
 
-def never_ready(connection):
+def never_ready(connection, environment):
     time.sleep(600)
 
 
