@@ -314,9 +314,8 @@ FIGURES = [
         "relative to --dtype=bfloat16 in TensorFlow",
         "inference",
         lambda r: r["int8_to_bfloat16"],
-        "not profiled; a guess: converting pixels to floats in NumPy, and the other layers in "
-        "float32. With the conversion in the graph and the others in bfloat16, a trial on another "
-        "size of frames gave 2.0",
+        "not profiled; a guess: converting pixels to floats in NumPy. With the conversion in the "
+        "graph, a trial on another size of frames gave 2.0",
         at_least=1.7,
     ),
     Figure(
