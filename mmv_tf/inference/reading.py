@@ -32,17 +32,27 @@ class Block:
     sound: np.ndarray | None
     finer: int = 1
 
+    @property
+    def grid_frames(self) -> np.ndarray:
+        """Frames of the grid, uint8 [F, size, size, 3]."""
+        return self.frames[:: self.finer]
+
+    @property
+    def offsets(self) -> list[int]:
+        """First frame of each window in `grid_frames`."""
+        return [start - self.starts[0] for start in self.starts]
+
     def clips(self, windows: Windows) -> np.ndarray:
         """Return uint8 [W, T, size, size, 3]."""
-        first, frames = self.starts[0], self.frames[:: self.finer]
-        return np.stack([frames[s - first : s - first + windows.num_frames] for s in self.starts])
+        frames = self.grid_frames
+        return np.stack([frames[start : start + windows.num_frames] for start in self.offsets])
 
     def sounds(self, windows: Windows) -> np.ndarray | None:
         """Return float32 [W, samples], or None."""
         if self.sound is None:
             return None
         scale = windows.sample_rate / windows.frame_rate
-        firsts = [round((start - self.starts[0]) * scale) for start in self.starts]
+        firsts = [round(offset * scale) for offset in self.offsets]
         return np.stack([self.sound[first : first + windows.samples] for first in firsts])
 
 

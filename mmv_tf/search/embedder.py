@@ -160,10 +160,10 @@ class Embedder:
 
     def windows_of(self, block: Block) -> dict[str, np.ndarray]:
         """Embed the windows of a decoded block: space -> unit vectors, float32 [N, D]."""
-        frames, starts = block.frames[:: block.finer], [s - block.starts[0] for s in block.starts]
+        frames = block.grid_frames
         check_windows(VISION, frames[np.newaxis])
         network = self.encoder.network
-        return _units(network.run_windows(frames, starts, self.windows.num_frames))
+        return _units(network.run_windows(frames, block.offsets, self.windows.num_frames))
 
     def sounds(self, sounds: np.ndarray) -> dict[str, np.ndarray]:
         """Embed audio, float32 [N, samples] at the model's rate: space -> float32 [N, D].
