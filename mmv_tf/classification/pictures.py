@@ -19,6 +19,7 @@ from mmv_tf.classification.features import ClipReader
 from mmv_tf.classification.labels import Clip
 from mmv_tf.data.file_types import MediaError
 from mmv_tf.inference.network import AUDIO, IMAGE
+from mmv_tf.util.spacing import evenly_spaced
 
 _SIDE = 112  # ours, pixels
 _FRAMES = 4  # ours
@@ -45,7 +46,7 @@ def clip_picture(clip: Clip, reader: ClipReader, classifier: Classifier) -> str:
     frames = windows.reshape(-1, *windows.shape[2:])
     times = starts[:, np.newaxis] + np.arange(windows.shape[1]) / reader.cut.frame_rate
     order = np.argsort(times.reshape(-1), kind="stable")
-    chosen = order[np.linspace(0, len(order) - 1, _FRAMES).round().astype(int)]
+    chosen = order[evenly_spaced(len(order), _FRAMES)]
     shown = [
         _image(frames[index], f"Frame of {clip.title} at {times.reshape(-1)[index]:.1f} s")
         for index in chosen

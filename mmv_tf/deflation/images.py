@@ -22,6 +22,7 @@ from mmv_tf.data.records import keys
 from mmv_tf.data.stored_clips.clip_decoder import UndecodableError
 from mmv_tf.graphs import EmbeddingGraph
 from mmv_tf.util.progress import progress
+from mmv_tf.util.spacing import evenly_spaced
 
 _RECORD_SUFFIXES = (".tfrecord", ".tfrecords")
 # Ours: few frames per video, because its frames are similar.
@@ -223,7 +224,7 @@ def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
         example = tf.train.SequenceExample.FromString(record)
         frames = example.feature_lists.feature_list[keys.FRAMES].feature
         if frames:
-            for place in _spread(len(frames)):
+            for place in evenly_spaced(len(frames), _FRAMES_PER_RECORD):
                 yield from frames[place].bytes_list.value
         elif keys.ENCODED_MEDIA in example.context.feature:
             for data in example.context.feature[keys.ENCODED_MEDIA].bytes_list.value:
@@ -232,18 +233,12 @@ def _encoded_frames(path: pathlib.Path) -> Iterator[bytes]:
             yield from example.context.feature[keys.FRAMES].bytes_list.value
 
 
-def _spread(count: int) -> list[int]:
-    """Return evenly spaced frame indices."""
-    chosen = np.linspace(0, count - 1, min(_FRAMES_PER_RECORD, count))
-    return list(chosen.round().astype(int).tolist())
-
-
 def _video_frames(data: bytes) -> Iterator[bytes]:
     """Yield frames of a clip stored as video as PNGs; for a damaged clip, an invalid image."""
     try:
         clip = open_clip(data, Limits())
-        shown = clip.frames(_spread(clip.num_frames)) if clip.num_frames else ()
-        for _, planes in shown:
+        chosen = evenly_spaced(clip.num_frames, _FRAMES_PER_RECORD).tolist()
+        for _, planes in clip.frames(chosen) if chosen else ():
             buffer = io.BytesIO()
             Image.fromarray(planes.rgb(*planes.y.shape)).save(buffer, "PNG", compress_level=1)
             yield buffer.getvalue()

@@ -25,6 +25,7 @@ from mmv_tf.inference import GraphNetwork
 from mmv_tf.inference.network import BACKBONE_KINDS, REPRESENTATIONS
 from mmv_tf.losses import Objective
 from mmv_tf.training.logging import HeldOutClips
+from mmv_tf.util.spacing import evenly_spaced
 
 # Settings for reading records, as in training.
 _READING = (
@@ -173,7 +174,7 @@ class HeldOutRetrieval:
 
     def _media(self, inputs: Mapping[str, tf.Tensor], count: int) -> dict[str, np.ndarray]:
         """Return what is shown of the first batch: "rows", "video" (uint8) and "audio"."""
-        rows = np.linspace(0, count - 1, min(self._clips_to_show, count)).round().astype(int)
+        rows = evenly_spaced(count, self._clips_to_show)
         frames = np.round(inputs["video"].numpy()[rows] * 255.0).astype(np.uint8)
         media = {"rows": rows, "video": frames}
         if "audio" in inputs:

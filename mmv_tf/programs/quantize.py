@@ -28,6 +28,7 @@ from mmv_tf.inference.reading import span_clips
 from mmv_tf.inference.windows import Windows
 from mmv_tf.util import command_line
 from mmv_tf.util.progress import Progress
+from mmv_tf.util.spacing import evenly_spaced
 from mmv_tf.util.storage.workspace import storage_flags
 from mmv_tf.util.text_files import printable_name
 
@@ -66,19 +67,13 @@ def main(argv: list[str]) -> None:
     network.check_modality("video")
     paths = [str(source.path) for source in preparation.find(_VIDEOS.value).sources]
     with tempfile.TemporaryDirectory() as folder:
-        clips = _clips(_spread(paths, _CLIPS.value), encoder.windows(), pathlib.Path(folder))
+        chosen_paths = [paths[index] for index in evenly_spaced(len(paths), _CLIPS.value)]
+        clips = _clips(chosen_paths, encoder.windows(), pathlib.Path(folder))
         print(f"Calibrating on {len(clips)} clips, a fifth of them held out.", flush=True)
         quantized = quantize_video(network, clips, output)
     for name, cosine in quantized.cosines.items():
         print(f"{name}: cosine {cosine['mean']:.4f} on average, {cosine['lowest']:.4f} at least")
     print(f"The quantized model is in {printable_name(str(output))}.")
-
-
-def _spread(paths: list[str], most: int) -> list[str]:
-    """Return evenly spaced paths, `most` at most."""
-    if len(paths) <= most:
-        return paths
-    return [paths[index * len(paths) // most] for index in range(most)]
 
 
 def _clips(paths: list[str], windows: Windows, folder: pathlib.Path) -> np.ndarray:

@@ -16,6 +16,7 @@ from PIL import Image
 from mmv_tf.evaluation.retrieval import normalize
 from mmv_tf.quickstart.report.results import Run
 from mmv_tf.quickstart.report.statements import clock
+from mmv_tf.util.spacing import evenly_spaced
 
 # Ours, in SVG units: the size of a line chart, of its plot area, and of the heat map.
 WIDTH, HEIGHT = 440, 270
@@ -193,7 +194,7 @@ def heat_map(run: Run) -> HeatMap:
     low, high = float(similarity.min()), float(similarity.max())
     shades = (similarity - low) / max(high - low, 1e-9)
     side = HEAT_SIDE / count
-    places = np.unique(np.linspace(0, count - 1, _HEAT_TICKS).round().astype(int))
+    places = evenly_spaced(count, _HEAT_TICKS)
     return HeatMap(
         _png(shades),
         [Tick((place + 0.5) * side, clock(embeddings["starts"][place])) for place in places],

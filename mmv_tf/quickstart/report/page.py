@@ -14,6 +14,7 @@ from mmv_tf.quickstart.report.results import SEARCH_INDEX, Run, gather
 from mmv_tf.quickstart.report.statements import DIRECTIONS, clock, p_value, verdicts
 from mmv_tf.util import files
 from mmv_tf.util.configuration import write_json
+from mmv_tf.util.spacing import evenly_spaced
 
 # The URL of the search page.
 SEARCH_PAGE = "http://127.0.0.1:8600/"
@@ -51,7 +52,7 @@ def search_command(work: pathlib.Path) -> str:
 def render(run: Run, film: pathlib.Path, results: dict[str, Any], work: pathlib.Path) -> str:
     """Return the page."""
     narrations, answers = moments.narrations(run), moments.answers(run)
-    shown = evenly(len(narrations), _SHOWN_SENTENCES)
+    shown = evenly_spaced(len(narrations), _SHOWN_SENTENCES)
     pictures = moments.thumbnails(film, [*narrations, *answers])
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("mmv_tf.quickstart.report"),
@@ -84,10 +85,3 @@ def render(run: Run, film: pathlib.Path, results: dict[str, Any], work: pathlib.
         search_command=search_command(work),
         search_page=SEARCH_PAGE.removeprefix("http://"),
     )
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """Return at most `most` of `count` indices, evenly spaced, including the first and last."""
-    if count <= most:
-        return list(range(count))
-    return [round(index * (count - 1) / (most - 1)) for index in range(most)]

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmv_tf.util.spacing import evenly_spaced
+
 # Ours: sizes in pixels that read well in TensorBoard's cards, which are some 380 wide, and a scale
 # of colors from dark to light whose brightness increases evenly, so that it also reads in gray.
 _FRAME_HEIGHT, _GAP = 64, 2
@@ -73,7 +75,7 @@ def _page(parts: Sequence[Image.Image], width: int) -> np.ndarray:
 def _film_strip(frames: np.ndarray) -> Image.Image:
     width = max(1, round(frames.shape[2] * _FRAME_HEIGHT / frames.shape[1]))
     count = min(len(frames), max(2, _WIDTH // width))
-    places = np.linspace(0, len(frames) - 1, count).round().astype(int)
+    places = evenly_spaced(len(frames), count)
     strip = Image.new("RGB", (count * (width + _GAP), _FRAME_HEIGHT), _PAPER)
     for number, place in enumerate(places):
         frame = Image.fromarray(frames[place]).resize((width, _FRAME_HEIGHT))

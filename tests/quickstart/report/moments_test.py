@@ -5,10 +5,8 @@
 import pathlib
 
 import numpy as np
-import pytest
 
 from mmv_tf.quickstart.report import moments
-from mmv_tf.quickstart.report.page import evenly
 from tests.quickstart.report.made_runs import make_run
 
 
@@ -54,11 +52,3 @@ def test_the_film_has_a_relative_address(tmp_path):
     assert moments.film_address(film, page) == "../my%20films/100%25%20%231%3F.mp4"
     assert moments.film_address(page.parent / "downloads" / "bbb.mp4", page) == "downloads/bbb.mp4"
     assert moments.film_address(pathlib.Path("film.mp4"), pathlib.Path("report.html")) == "film.mp4"
-
-
-@pytest.mark.parametrize(
-    ("count", "most", "expected"),
-    [(3, 6, [0, 1, 2]), (26, 6, [0, 5, 10, 15, 20, 25]), (8, 6, [0, 1, 3, 4, 6, 7]), (0, 6, [])],
-)
-def test_shown_sentences_are_evenly_spread(count, most, expected):
-    assert evenly(count, most) == expected
