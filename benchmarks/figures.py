@@ -160,8 +160,8 @@ FIGURES = [
         "in a profile of a float32 step on a busy machine (1,062 ms compared with 817 ms), summed "
         "over all threads, FAC needs 178 ms more for convolutions, 150 for products, 100 for batch "
         "norms, 44 for the gradient norm and 25 for updates, since it has 3.9 times the weights, "
-        "and 28 for additions. Tried for the norm of 36 M values: L2Loss unchanged 26 ms alone, a "
-        "product with itself 24, sums of squares 38, L2Loss in eight pieces 41",
+        "and 28 for additions. Tried for the norm of 36 M values: L2Loss, which is used, takes 26 "
+        "ms by itself, a product with itself 24, sums of squares 38, L2Loss in eight pieces 41",
         at_most=1.35,
     ),
     Figure(
@@ -270,15 +270,15 @@ FIGURES = [
         "indexing a video, CPU time relative to decoding and forward pass alone",
         "search_index",
         lambda r: r["ratio_cpu"],
-        "decoding: 15.3 of 17.5 s for a real video of ten minutes",
+        "decoding, which takes 15.3 of 17.5 s for a real video of ten minutes",
         at_most=1.25,
     ),
     Figure(
         "indexing a video with frames for image queries (the default), CPU time relative to none",
         "search_index",
         lambda r: r["frames_cpu"],
-        "describing four frames per second of a film that is cheap to decode. Ten minutes of a "
-        "real one took 28.4 instead of 25.6 s, startup included",
+        "describing four frames per second of a film that is cheap to decode. Indexing ten minutes "
+        "of a real film took 28.4 instead of 25.6 s, including startup",
     ),
     Figure(
         "released S3D-G with --dtype=mixed_bfloat16, clips per CPU second relative to float32",
@@ -286,9 +286,9 @@ FIGURES = [
         lambda r: r["clips_a_cpu_second_to_float32"]["mixed_bfloat16"],
         "the first layers, which the policy keeps in float32 and which take 60 to 70 % of a "
         "float32 forward pass, as the difference between this row and the next shows; and "
-        "AVX512-BF16 multiplies at most twice as fast as float32. Tried: bfloat16 from the second, "
-        "third and first layer on, 1.2 to 1.8 x at cosines with float32 of 0.9988 to 0.9974 "
-        "instead of 0.9994 (random weights, a film)",
+        "AVX512-BF16 multiplies at most twice as fast as float32. Tried: starting bfloat16 at the "
+        "second, third and first layer gave 1.2 to 1.8 x, with cosines to float32 of 0.9988 to "
+        "0.9974 instead of 0.9994 (random weights, a film)",
         at_least=2.5,
     ),
     Figure(
@@ -306,7 +306,7 @@ FIGURES = [
             / r["clips_a_cpu_second_to_float32"]["bfloat16"]
         ),
         "convolutions, for which both use oneDNN. A model compiled for any batch size took 1.5 "
-        "times as long as one for each size (kept)",
+        "times as long as one compiled for each size (kept)",
         at_least=1.0,
     ),
     Figure(
@@ -315,7 +315,7 @@ FIGURES = [
         "inference",
         lambda r: r["int8_to_bfloat16"],
         "not profiled; a guess: converting pixels to floats in NumPy. With the conversion in the "
-        "graph, a trial on another size of frames gave 2.0",
+        "graph, a trial at another frame size gave 2.0",
         at_least=1.7,
     ),
     Figure(
@@ -324,8 +324,8 @@ FIGURES = [
         "inference",
         lambda r: r["overlapping_to_separate"]["bfloat16"],
         "the layers from the first gate on, two thirds of the work: a gate depends on the mean of "
-        "a whole window, so that nothing behind it can be shared exactly. Sharing all before it, "
-        "the first temporal convolution included, would save at most a quarter of the time",
+        "a whole window, so nothing after it can be shared exactly. Sharing everything before it, "
+        "including the first temporal convolution, would save at most a quarter of the time",
         at_least=1.6,
     ),
     Figure(
@@ -339,7 +339,7 @@ FIGURES = [
         "sentence query, S3D-G, 100,000 windows",
         "inference",
         lambda r: 1000 * r["sentence_seconds"],
-        "not profiled; a guess: half each for the text backbone and for reading 100 MB of vectors",
+        "not profiled; a guess: half is the text backbone, half is reading 100 MB of vectors",
         at_most=1000.0,
         unit=" ms",
     ),
@@ -382,7 +382,7 @@ FIGURES = [
         "server with dynamic batching, relative to no batching, image requests",
         "serving",
         lambda r: r["batching"]["image"]["ratio"],
-        "not profiled; a guess: decoding, and that clients and server share the cores",
+        "not profiled; a guess: decoding, and sharing the cores with the clients",
         at_least=1.5,
     ),
     Figure(
@@ -412,8 +412,8 @@ FIGURES = [
         "two training processes with one core each, relative to one with two cores, small network",
         "training_loop",
         lambda r: r["two_processes"],
-        "96 exchanges of batch norm, 0.37 ms each; the ratio was 0.35 x when each took 0.9 ms and "
-        "they waited for each other",
+        "96 exchanges of batch norm statistics, 0.37 ms each; the ratio was 0.35 x when each took "
+        "0.9 ms and waited for the one before",
         at_least=0.8,
     ),
     Figure(
@@ -421,9 +421,9 @@ FIGURES = [
         "training_loop_s3d",
         lambda r: r["two_processes"],
         "in a profile, communication takes 28 % of a process's time: 143 MB of gradients through "
-        "gRPC, 0.3 s, and 256 exchanges of batch norm. Kept: gradients in packets, moments with "
-        "one gather without waiting, Adam in one pass. Tried without gain: other malloc settings "
-        "(1 %)",
+        "gRPC, 0.3 s, and 256 exchanges of batch norm statistics. Kept: gradients in packets, "
+        "moments with one gather without waiting, Adam in one pass. Tried without gain: other "
+        "malloc settings (1 %)",
         at_least=0.8,
     ),
     Figure(
