@@ -35,7 +35,7 @@ SUFFIXES = {kind: (*_USUAL[kind], *_OTHER[kind]) for kind in _USUAL}
 
 
 def kind_of(name: str | os.PathLike[str]) -> str | None:
-    """Return VIDEO, SOUND or IMAGE, by a file's suffix, or None for other suffixes."""
+    """Return VIDEO, SOUND or IMAGE according to a file's suffix, or None for other suffixes."""
     suffix = os.path.splitext(name)[1].lower()
     return next((kind for kind, known in SUFFIXES.items() if suffix in known), None)
 

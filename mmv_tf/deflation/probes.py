@@ -27,7 +27,7 @@ _PLACES = 256
 
 @dataclasses.dataclass(frozen=True)
 class NormPair:
-    """Batch norm of the image model and its counterpart in the video model.
+    """A batch norm of the image model and its counterpart in the video model.
 
     Attributes:
       name: name of the image model's layer.

@@ -67,7 +67,7 @@ def class_embeddings(
     unknown = [] if allow_unknown else unknown_texts(encoder, texts)
     if unknown:
         raise ValueError(
-            f"The model knows no word of {len(unknown)} of {len(texts)} classes: "
+            f"For {len(unknown)} of {len(texts)} classes, the model knows none of the words: "
             f"{shown(unknown)}; use other words."
         )
     parts = [

@@ -100,8 +100,8 @@ def checked_array(kind: str, array: np.ndarray, rank: int) -> np.ndarray:
         )
     channels = _CHANNELS.get(kind)
     if channels not in (None, array.shape[-1]) or 0 in array.shape[1:]:
-        last = "" if channels is None else f" and {channels} in the last one"
-        raise ValueError(f"The {kind} has shape {array.shape}; expected no empty axis{last}.")
+        last = "" if channels is None else f", and {channels} as the last"
+        raise ValueError(f"The {kind} has shape {array.shape}; expected no dimension of 0{last}.")
     if array.dtype == np.uint8 and kind in (VIDEO, IMAGE):
         return array
     if kind == AUDIO:

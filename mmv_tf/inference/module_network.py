@@ -91,7 +91,7 @@ class ModuleNetwork(Network):
         if not self._signatures:
             names = ", ".join(sorted(functions)) or "none"
             raise ValueError(
-                f"{self.path} has no signature named {', '.join(_MODALITIES)}; its signatures: "
+                f"{self.path} has none of the signatures {', '.join(_MODALITIES)}; it has: "
                 f"{names}. Pass a module of deepmind/mmv or deepmind/mil-nce, or one written by "
                 "mmv export."
             )

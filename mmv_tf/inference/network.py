@@ -195,7 +195,7 @@ class Network(abc.ABC):
     def run(
         self, kind: str, inputs: np.ndarray | tf.Tensor, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """Return the features of any number of inputs, float32 [N, dim] each.
+        """Compute the features of any number of inputs; each value is float32 [N, dim].
 
         Args:
           kind: one of `KINDS`.

@@ -122,7 +122,8 @@ class WordTokenizer(Layer):
         ):
             raise ValueError("The vocabulary is not a list of words, or is empty.")
         if words is not None and len(set(words)) != len(words):
-            raise ValueError("The vocabulary has a word more than once.")
+            again = next(word for place, word in enumerate(words) if word in words[:place])
+            raise ValueError(f"The vocabulary contains {again!r} more than once.")
         for word in words or ():
             if "\n" in word:
                 raise ValueError(

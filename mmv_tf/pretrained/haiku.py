@@ -108,7 +108,7 @@ def import_haiku_checkpoint(
         raise ValueError("Got a vocabulary and word vectors; pass only one, as both name the rows.")
     if vocabulary is None and first_word_id != 0:
         raise ValueError(
-            f"first_word_id is {first_word_id} but there is no vocabulary; pass its words too."
+            f"first_word_id is {first_word_id}, but there is no vocabulary; pass `vocabulary` too."
         )
     words: Sequence[str] | Mapping[str, int] | None
     if isinstance(vocabulary, str | os.PathLike):

@@ -115,7 +115,7 @@ def find(budget: Budget, module: str, name: str) -> Name:
 
 
 def call(budget: Budget, function: Name, arguments: Any) -> Any:
-    """Build what calling an allowed name (with a `make`) would build."""
+    """Return a stand-in for the object that a call of an allowed name creates, by its `make`."""
     make = cast(Callable[..., Any], function.make)
     try:
         return make(budget, *arguments)

@@ -66,7 +66,7 @@ def find_videos(
 
     Returns:
       The root folder (resolved), the videos by name, and name -> reason of rejected files: links
-      that lead out of the root, and files that are not regular.
+      that point outside the root, and files that are not regular.
 
     Raises:
       ValueError: there are no videos.
@@ -114,7 +114,7 @@ def inside(root: pathlib.Path, name: str) -> pathlib.Path:
     base = pathlib.Path(os.path.realpath(root, strict=True))
     target = pathlib.Path(os.path.realpath(base / name, strict=True))
     if not target.is_relative_to(base):
-        raise ValueError("leads out of the folder")
+        raise ValueError("points outside the folder")
     if not stat.S_ISREG(target.stat().st_mode):
         raise ValueError("is not a regular file")
     return target

@@ -68,7 +68,7 @@ def captions_path(folders: Folders, video: Video) -> pathlib.Path | None:
     """Return the caption file of a video, or None.
 
     Raises:
-      ValueError: the path leads out of its folder.
+      ValueError: the path points outside its folder.
       OSError: the file does not exist.
     """
     if video.captions is None:

@@ -84,10 +84,11 @@ def _check_same(directory: pathlib.Path, embedder: Embedder, manifest: Manifest)
     """Raise a ValueError if an index is of another model or other windows."""
     if not embedder.made(manifest.fingerprint):
         raise ValueError(
-            f"{directory}: the index was made with another model ({manifest.model}, "
-            f"{manifest.fingerprint[:12]}{_opened(manifest.options)}) than {embedder.path} "
-            f"({embedder.fingerprint[:12]}{_opened(embedder.options)}), whose vectors can't be "
-            "compared; use that model, another folder for the index, or --overwrite."
+            f"{directory}: the index was made with the model {manifest.model} "
+            f"({manifest.fingerprint[:12]}{_opened(manifest.options)}); got {embedder.path} "
+            f"({embedder.fingerprint[:12]}{_opened(embedder.options)}). Vectors of different "
+            "models can't be compared: use the index's model, another folder for the index, or "
+            "--overwrite."
         )
     if manifest.windows != embedder.windows:
         raise ValueError(

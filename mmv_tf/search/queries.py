@@ -77,7 +77,9 @@ class Query:
         if self.within is not None and self.within not in _WITHIN:
             raise ValueError(f"A query is within {', '.join(_WITHIN)}, got {self.within!r}.")
         if self.within == SPEECH and self.kind != TEXT:
-            raise ValueError(f"Speech is searched by sentences, got {self.kind}.")
+            raise ValueError(
+                f"Speech can be searched only with a sentence; got a query of kind {self.kind!r}."
+            )
         if self.kind == TEXT and (not str(self.value).strip() or len(self.value) > _MAX_TEXT):
             raise ValueError(f"A sentence has 1 to {_MAX_TEXT} characters, got {len(self.value)}.")
 

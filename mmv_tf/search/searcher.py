@@ -84,7 +84,7 @@ class Searcher:
                         options[name] = brought(options[name])
                 if not (pathlib.Path(path).exists() or is_published(path)):
                     raise ValueError(
-                        f"{path}: the model that made the index is missing; pass it as --model."
+                        f"{path}: the index's model was not found; pass its path as --model."
                     )
                 steps = manifest.windows.step_frames
                 self._embedder = Embedder.load(path, steps, **options)

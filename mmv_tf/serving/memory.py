@@ -8,7 +8,7 @@ from mmv_tf.serving.errors import UNAVAILABLE, RequestError
 
 
 class MemoryBudget:
-    """Number of bytes that all requests share, for one event loop, not for threads.
+    """Memory budget that all requests of one event loop share; not thread-safe.
 
     Args:
       total: number of bytes.

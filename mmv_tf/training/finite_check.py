@@ -60,7 +60,7 @@ class FiniteCheck:
             )
             if self._in_a_row >= self._limit:
                 raise NotFiniteError(
-                    f"{message} Nothing of this step was saved; lower the learning rate or check "
+                    f"{message} Nothing from this step was saved; lower the learning rate or check "
                     "these examples, and restart from the last checkpoint."
                 )
             logger.warning("%s The step was skipped.", message)

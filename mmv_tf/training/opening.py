@@ -124,7 +124,7 @@ def _check_place(path: pathlib.Path) -> None:
     ):
         if (path / QUANTIZED_FILE).exists():
             raise ValueError(
-                f"{path} holds a quantized video backbone; give the model that it was made from, "
-                f"and where there is --engine, --engine=openvino --quantized={path}."
+                f"{path} holds a quantized video backbone; give the model that was quantized, "
+                f"and add --engine=openvino --quantized={path} if the program has --engine."
             )
         raise ValueError(f"{path} holds no network; give {_EXPECTED}.")

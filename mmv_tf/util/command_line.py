@@ -76,7 +76,7 @@ RENAMED = {
 
 
 class UsageError(ValueError):
-    """Flags that are valid alone but not together; ends the program with status 2."""
+    """Flags can't be used together, although each is valid; the exit status is 2."""
 
 
 def define_config(

@@ -27,7 +27,7 @@ class Share:
     def __post_init__(self) -> None:
         if not 1 <= self.number <= self.count:
             raise ValueError(
-                f"Got the share {self}; expected i/n with i from 1 to n, such as 1/4 to 4/4."
+                f"The share {self} does not exist; expected i/n with i from 1 to n, such as 1/4."
             )
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Share:
         """
         match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
         if match is None:
-            raise ValueError(f"Got the share {text!r}; expected i/n, such as 1/4 to 4/4.")
+            raise ValueError(f"The share is {text!r}; expected i/n, such as 1/4.")
         return cls(int(match[1]), int(match[2]))
 
     def holds_index(self, index: int) -> bool:

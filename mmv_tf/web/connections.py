@@ -60,7 +60,7 @@ class Connections:
         return max(16, self.most // 2)
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """Return Uvicorn's HTTP protocol with these limits, for its setting `http`."""
+        """Return an HTTP protocol class with these limits, for Uvicorn's setting `http`."""
 
         class Protocol(_Protocol):
             book = self

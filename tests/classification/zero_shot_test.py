@@ -88,7 +88,7 @@ def test_files(model, tmp_path):
         (("red", "red"), "each once"),
         (("red", "Red "), "differ only in case, blanks"),
         (("red", " "), "printable"),
-        (("red", "xylophone"), "knows no word of 1 of 2 classes: 'xylophone'"),
+        (("red", "xylophone"), "1 of 2 classes, the model knows none of the words: 'xylophone'"),
     ],
 )
 def test_mistakes_in_labels(model, labels, message):

@@ -95,7 +95,7 @@ def test_predict_by_sentences(folder, tmp_path):
         assert sum(one["scores"]) == pytest.approx(1, abs=1e-4)
     unknown = running.run(*flags, "--labels=a red square,zebra")
     assert unknown.returncode == 1
-    assert "knows no word of 1 of 2 classes: 'zebra'" in unknown.stderr
+    assert "For 1 of 2 classes, the model knows none of the words: 'zebra'" in unknown.stderr
 
 
 @pytest.mark.slow

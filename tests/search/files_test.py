@@ -34,7 +34,7 @@ def test_links_count_inside_the_folder_only(tmp_path):
     found, refused = names(videos)
     assert found == ["inner.mp4", "real.mp4"]
     assert refused.keys() == {"outer.mp4", "gone.mp4"}
-    assert refused["outer.mp4"] == "leads out of the folder"
+    assert refused["outer.mp4"] == "points outside the folder"
 
 
 def test_no_other_files_than_regular_ones(tmp_path):

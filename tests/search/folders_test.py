@@ -84,7 +84,7 @@ def test_links_between_folders_lead_out(tree):
     link = tree / "one" / "films" / "link.mp4"
     link.symlink_to(tree / "two" / "films" / "a.mp4")
     found = find_all([tree / "one", tree / "two"])
-    assert found.refused == {"one/films/link.mp4": "leads out of the folder"}
+    assert found.refused == {"one/films/link.mp4": "points outside the folder"}
 
 
 def test_the_root_of_the_disk_has_a_label():

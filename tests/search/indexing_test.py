@@ -211,7 +211,7 @@ def another(embedder):
 
 
 def test_another_network_is_refused_with_the_reason(library):
-    with pytest.raises(ValueError, match=r"made with another model.*other\.keras"):
+    with pytest.raises(ValueError, match=r"made with the model .*; got .*other\.keras"):
         update_index(library.videos, library.index, another(library.embedder), options=HERE)
 
 

@@ -136,7 +136,7 @@ def _colors(frame: av.VideoFrame, path: object) -> tuple[Colorspace, Interpolati
     if matrix is None:
         raise MediaError(
             f"{path}: the color matrix {stored} (ITU-T H.273) can't be converted; expected "
-            "BT.601, BT.709, FCC, SMPTE 240M or BT.2020; encode it again."
+            "BT.601, BT.709, FCC, SMPTE 240M or BT.2020; re-encode it."
         )
     usual = matrix in (Colorspace.ITU709, Colorspace.DEFAULT)
     deep = any(component.bits > 8 for component in components)

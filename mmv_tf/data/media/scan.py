@@ -216,7 +216,7 @@ def _read(
         return None
     wrong = joins.contradiction()
     if wrong is not None:
-        raise MediaError(f"{path}: {wrong}; its tracks can't be aligned; encode it again.")
+        raise MediaError(f"{path}: {wrong}; its tracks can't be aligned; re-encode it.")
     return joins.byte() if joins.at_end() else joins.unread()
 
 

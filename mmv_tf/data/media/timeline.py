@@ -119,7 +119,7 @@ def _measure_local(path: str) -> Timeline:
     while rest is not None:
         if len(parts) >= _MOST_PARTS:
             raise MediaError(
-                f"{path}: its clock restarts {_MOST_PARTS} times or more; encode it again."
+                f"{path}: its timestamps restart {_MOST_PARTS} times or more; re-encode it."
             )
         try:
             piece, found, rest = _next_piece(path, rest)

@@ -164,7 +164,7 @@ def _class_ids(plan: Plan, class_names: Sequence[str] | None) -> dict[str, int]:
     unknown = sorted(found - set(ids))
     if unknown:
         raise ValueError(
-            f"The label {unknown[0]!r} is none of the data set's {len(ids)} classes; check that "
+            f"The label {unknown[0]!r} is not one of the data set's {len(ids)} classes; check that "
             "the lists and the class file belong to the same release."
         )
     return ids

@@ -70,14 +70,14 @@ class Settings:
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 0 or more.")
         if not 1 <= self.jpeg_quality <= 95:
-            raise ValueError(f"jpeg_quality is {self.jpeg_quality}; it must be in 1 to 95.")
+            raise ValueError(f"jpeg_quality is {self.jpeg_quality}; it must be between 1 and 95.")
         for name, choices in (("cut", CUTS), ("sound", SOUNDS), ("store", STORES)):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; use one of {', '.join(choices)}."
                 )
         if not 1 <= self.video_crf <= 51:
-            raise ValueError(f"video_crf is {self.video_crf}; it must be in 1 to 51.")
+            raise ValueError(f"video_crf is {self.video_crf}; it must be between 1 and 51.")
         stores_sound = self.store == VIDEO_STORE and self.sound == "waveform"
         if stores_sound and self.sample_rate not in SAMPLE_RATES:
             raise ValueError(

@@ -115,8 +115,8 @@ class Input:
         pixels = {reader.config.pixels for reader in self.readers}
         if len(pixels) > 1:
             raise ValueError(
-                f"Entries of data.mixture have pixels={' and '.join(sorted(pixels))}; set "
-                "data.pixels for all of them."
+                f"Entries of data.mixture differ in pixels ({', '.join(sorted(pixels))}); set "
+                "data.pixels to one value for all of them."
             )
         stores = {reader.is_video for reader in self.readers}
         if pixels == {OPENCV} and len(stores) > 1:

@@ -176,7 +176,7 @@ class Reader:
         return self._records.num_good()
 
     def damage(self) -> DamageReport:
-        """Return a report on the split's records that are left out; empty without inspection.
+        """Return a report on the records left out; empty if they were not inspected.
 
         Raises:
           DamagedDataError: there is damage and `config.on_bad_record` is "stop", or there is more
@@ -193,7 +193,7 @@ class Reader:
         return ""
 
     def explained(self) -> contextlib.AbstractContextManager[None]:
-        """Turn errors of the datasets into `DamagedDataError`s that name shard and record."""
+        """Raise errors inside the context as `DamagedDataError`s that name shard and record."""
         return self._records.explained()
 
     def train(

@@ -131,13 +131,13 @@ class Records:
         return [shard for shard in self.shards() if self.count(shard)]
 
     def num_good(self) -> int:
-        """Return the number of good records of the split; without inspection, of all records."""
+        """Return the number of good records in the split; of all if they were not inspected."""
         if self.inspected:
             return self.damage().read
         return sum(shard.records or 0 for shard in self.shards())
 
     def count(self, shard: ShardEntry) -> int:
-        """Return the number of good records of a shard; without inspection, of all records."""
+        """Return the number of good records in a shard; of all if they were not inspected."""
         if self._inspections is not None:
             return self._inspections[str(shard.path)].good
         return shard.records or 0
@@ -211,7 +211,7 @@ class Records:
 
     @functools.cached_property
     def _inspections(self) -> dict[str, inspection.ShardInspection] | None:
-        """Inspections of all shards in the directory, or None without inspection."""
+        """Inspections of all shards in the directory, or None if they were not inspected."""
         config, shards = self.config, self._all_shards
         skip = config.on_bad_record == "skip"
         if not skip and config.records == "mmv":

@@ -102,7 +102,7 @@ def window_waveform(
     rate: int,
     limits: Limits,
 ) -> tf.Tensor:
-    """Decode audio of a clip.
+    """Decode a clip's audio.
 
     Args:
       media, name, limits: see `resized_window`.

@@ -238,7 +238,7 @@ def _entry(file: Video | Skipped, roots: Iterable[str]) -> Json:
 
 
 def addresses(key: str, time: float | None = None) -> Mapping[str, str]:
-    """Return the URLs of a video and of its thumbnail at a time in seconds."""
+    """Return the URLs of a video and of its thumbnail at `time` (seconds)."""
     at = "" if time is None else f"?t={time:.1f}"
     return {
         "thumbnail": f"{PREFIX}/videos/{key}/thumbnail{at}",

@@ -135,7 +135,7 @@ def run(
     deadline_seconds: float,
     http_port: int | None = None,
 ) -> None:
-    """Serve until the client closes the connection, or over HTTP until a signal.
+    """Serve until the client disconnects or, over HTTP, until a signal arrives.
 
     Args:
       searcher: the index. Its model is loaded first.

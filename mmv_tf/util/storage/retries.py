@@ -42,7 +42,7 @@ def read_tally(path: pathlib.Path) -> str:
 
 
 def count(reasons: list[str]) -> None:
-    """Add an operation to the program's tally, with the reasons for its retries."""
+    """Record a retried operation in the program's tally, with the reason for each retry."""
     path = os.environ.get(TALLY_VARIABLE)
     if path and reasons:
         with contextlib.suppress(OSError):  # The operation matters more.

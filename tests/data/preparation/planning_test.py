@@ -49,7 +49,7 @@ def test_other_classes_than_the_data_set_s_are_an_error(tmp_path, in_process):
     source = preparation.Source("a", tmp_path / "a.mp4", split="train", labels=("b",))
     settings = preparation.Settings(short_side=16, cut="list")
     facts = preparation.DataSetFacts("x", ("c", "a"))
-    with pytest.raises(ValueError, match="The label 'b' is none of the data set's 2 classes"):
+    with pytest.raises(ValueError, match="The label 'b' is not one of the data set's 2 classes"):
         preparation.prepare([source], tmp_path / "data", settings, facts=facts)
     facts = preparation.DataSetFacts("x", ("c", "b"))
     manifest = preparation.prepare([source], tmp_path / "data", settings, facts=facts)[0]
