@@ -85,7 +85,7 @@ class Machine:
                 return self.stack.pop()
             step = getattr(self, f"_op_{name.lower()}", None)
             if step is None:
-                raise RefusedError(f"the pickle instruction {name} is refused")
+                raise RefusedError(f"the pickle instruction {name} is not allowed")
             step()
         raise RefusedError(f"the pickle has more than {MAX_STEPS} instructions")
 
@@ -131,7 +131,7 @@ class Machine:
     def top(self, kind: type, what: str) -> Any:
         """Return the topmost value, which must be of type `kind`."""
         if type(self.stack[-1]) is not kind:
-            raise RefusedError(f"{what} of {pickle_names.describe(self.stack[-1])} is refused")
+            raise RefusedError(f"{what} of {pickle_names.describe(self.stack[-1])} is not allowed")
         return self.stack[-1]
 
     # Instructions that do not affect the result.
@@ -230,7 +230,7 @@ class Machine:
     def _op_long1(self) -> None:
         size = self.number("<B")
         if size > 16:
-            raise RefusedError(f"an integer of {size} bytes is refused")
+            raise RefusedError(f"an integer of {size} bytes is not allowed")
         self.push(int.from_bytes(self.take(size), "little", signed=True))
 
     def _op_float(self) -> None:
@@ -250,7 +250,7 @@ class Machine:
     def checked(self, text: str) -> str:
         """Return a string after checking its characters against the dialect's limit."""
         if max(text, default="") > self.dialect.largest_character:
-            raise RefusedError("a text beyond Latin-1 is refused")
+            raise RefusedError("a text beyond Latin-1 is not allowed")
         return text
 
     def _op_short_binunicode(self) -> None:
@@ -339,7 +339,7 @@ class Machine:
         for key, value in zip(values[::2], values[1::2], strict=True):
             if type(key) not in self.dialect.key_types:
                 raise RefusedError(
-                    f"{pickle_names.describe(key)} as a key is refused; keys are strings"
+                    f"{pickle_names.describe(key)} as a key is not allowed; keys are strings"
                 )
             if key in target:
                 raise RefusedError(f"the key {key!r} occurs twice in one dict")
@@ -350,7 +350,7 @@ class Machine:
     def _op_stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
         if type(name) is not str or type(module) is not str:
-            raise RefusedError("a name that does not consist of strings is refused")
+            raise RefusedError("a name that does not consist of strings is not allowed")
         self.push(pickle_names.find(self, module, name))
 
     def _op_global(self) -> None:
@@ -359,15 +359,17 @@ class Machine:
 
     def _op_binpersid(self) -> None:
         if self.dialect.load is None:
-            raise RefusedError("the pickle instruction BINPERSID is refused")
+            raise RefusedError("the pickle instruction BINPERSID is not allowed")
         self.push(self.dialect.load(self.stack.pop()))
 
     def _op_reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if type(function) is not pickle_names.Name or function.make is None:
-            raise RefusedError(f"calling {pickle_names.describe(function)} is refused")
+            raise RefusedError(f"calling {pickle_names.describe(function)} is not allowed")
         if type(arguments) is not tuple:
-            raise RefusedError(f"arguments that are {pickle_names.describe(arguments)} are refused")
+            raise RefusedError(
+                f"arguments that are {pickle_names.describe(arguments)} are not allowed"
+            )
         self.push(pickle_names.call(self, function, arguments))
 
     def _op_build(self) -> None:
@@ -380,7 +382,7 @@ class Machine:
         elif type(target) is dict and type(state) is dict and state.keys() <= self.dialect.ignored:
             pass
         else:
-            raise RefusedError(f"giving {pickle_names.describe(target)} a state is refused")
+            raise RefusedError(f"giving {pickle_names.describe(target)} a state is not allowed")
 
 
 def _whole_number(line: bytes) -> int:

@@ -110,7 +110,7 @@ def find(budget: Budget, module: str, name: str) -> Name:
     """Return the stand-in for an allowed name; refuse any other."""
     full = f"{module}.{name}"
     if full not in budget.names:
-        raise RefusedError(f"the pickle names {short(full)}, which is refused")
+        raise RefusedError(f"the pickle names {short(full)}, which is not allowed")
     return Name(full, budget.names[full])
 
 
@@ -131,21 +131,21 @@ def call(budget: Budget, function: Name, arguments: Any) -> Any:
 
 def _reconstruct(budget: Budget, kind: Any, shape: Any, code: Any) -> Array:
     if type(kind) is not Name or kind.name != "numpy.ndarray":
-        raise RefusedError(f"an array of the kind {describe(kind)} is refused")
+        raise RefusedError(f"an array of the kind {describe(kind)} is not allowed")
     if type(shape) is not tuple or [type(size) for size in shape] != [int] or shape[0] != 0:
-        raise RefusedError(f"an empty array of shape {short(shape)} is refused")
+        raise RefusedError(f"an empty array of shape {short(shape)} is not allowed")
     return Array()
 
 
 def _dtype(budget: Budget, code: Any, *flags: Any) -> Dtype:
     if type(code) is not str or not _DTYPE.fullmatch(code):
-        raise RefusedError(f"an array of dtype {short(code)} is refused; only numbers are read")
+        raise RefusedError(f"an array of dtype {short(code)} is not allowed; only numbers are read")
     return Dtype(np.dtype(code))
 
 
 def _object_dtype(budget: Budget, code: Any, *flags: Any) -> Dtype:
     if type(code) is not str or code not in ("O", "O8", "O4", "|O"):
-        raise RefusedError(f"an array of dtype {short(code)} is refused; only words are read")
+        raise RefusedError(f"an array of dtype {short(code)} is not allowed; only words are read")
     return Dtype(np.dtype(object))
 
 
@@ -159,7 +159,7 @@ def _scalar(budget: Budget, dtype: Any, data: Any) -> np.ndarray:
 
 def _encode(budget: Budget, text: Any, encoding: Any) -> memoryview:
     if type(encoding) is not str or encoding not in ("latin1", "latin-1"):
-        raise RefusedError(f"the encoding {short(encoding)} is refused")
+        raise RefusedError(f"the encoding {short(encoding)} is not allowed")
     if type(text) is LongText:
         decoder = codecs.getincrementaldecoder("utf-8")()
         pieces = bytearray()
@@ -170,7 +170,7 @@ def _encode(budget: Budget, text: Any, encoding: Any) -> memoryview:
         decoder.decode(b"", final=True)
         return memoryview(pieces)
     if type(text) is not str:
-        raise RefusedError(f"encoding {describe(text)} is refused")
+        raise RefusedError(f"encoding {describe(text)} is not allowed")
     budget.text_budget -= len(text)
     _check_budget(budget)
     return memoryview(text.encode("latin-1"))
@@ -191,30 +191,30 @@ def _mapping(budget: Budget, *contents: Any) -> Any:
     # Not a copy: a program could request copies of a large dict again and again.
     if len(contents) == 1 and type(contents[0]) is dict:
         return contents[0]
-    raise RefusedError("a mapping of anything but a dict is refused")
+    raise RefusedError("a mapping of anything but a dict is not allowed")
 
 
 def _default_mapping(budget: Budget, factory: Any = None) -> Any:
     if factory is not None and (type(factory) is not Name or factory.make is not _mapping):
-        raise RefusedError(f"a defaultdict of {describe(factory)} is refused")
+        raise RefusedError(f"a defaultdict of {describe(factory)} is not allowed")
     return {}
 
 
 def _import_module(budget: Budget, name: Any, safe: Any = False) -> Module:
     if type(name) is not str or name not in _MODULES:
-        raise RefusedError(f"the pickle imports {short(name)}, which is refused")
+        raise RefusedError(f"the pickle imports {short(name)}, which is not allowed")
     return Module(name)
 
 
 def _get_attribute(budget: Budget, module: Any, name: Any) -> Name:
     if type(module) is not Module or type(name) is not str:
-        raise RefusedError(f"taking an attribute of {describe(module)} is refused")
+        raise RefusedError(f"taking an attribute of {describe(module)} is not allowed")
     return find(budget, module.name, name)
 
 
 def _dill_array(budget: Budget, make: Any, arguments: Any, state: Any, extra: Any = None) -> Any:
     if extra is not None and (type(extra) is not dict or extra):
-        raise RefusedError("an array with attributes of its own is refused")
+        raise RefusedError("an array with attributes of its own is not allowed")
     array = _rebuild(budget, make, arguments)
     fill(array, state)
     return array
@@ -229,14 +229,14 @@ def _jax_array(budget: Budget, make: Any, arguments: Any, state: Any, aval: Any 
 
 def _rebuild(budget: Budget, make: Any, arguments: Any) -> Array:
     if type(make) is not Name or make.make is not _reconstruct or type(arguments) is not tuple:
-        raise RefusedError(f"an array made by {describe(make)} is refused")
+        raise RefusedError(f"an array made by {describe(make)} is not allowed")
     return call(budget, make, arguments)
 
 
 def fill(target: Array, state: Any) -> None:
     """Set an array's contents as numpy's `__setstate__` would."""
     if type(state) is not tuple or len(state) != 5:
-        raise RefusedError("an array with a state of another form than numpy's is refused")
+        raise RefusedError("an array with a state of another form than numpy's is not allowed")
     _, shape, dtype, fortran, data = state
     if target.array is not None or target.words is not None:
         raise RefusedError("an array receives its contents twice")
@@ -255,31 +255,31 @@ def set_byte_order(target: Dtype, state: Any) -> None:
         or state[1] not in ("<", ">", "|", "=")
         or any(field is not None for field in state[2:5])
     ):
-        raise RefusedError("a dtype with fields or a shape of its own is refused")
+        raise RefusedError("a dtype with fields or a shape of its own is not allowed")
     order: Any = state[1]
     target.dtype = target.dtype.newbyteorder(order)
 
 
 def _make_words(data: Any, shape: Any) -> list[str]:
     if type(data) is not list or type(shape) is not tuple or shape != (len(data),):
-        raise RefusedError(f"{describe(data)} instead of {short(shape)} words is refused")
+        raise RefusedError(f"{describe(data)} instead of {short(shape)} words is not allowed")
     for index, word in enumerate(data):
         if type(word) is not str:
-            raise RefusedError(f"{describe(word)} instead of word {index} is refused")
+            raise RefusedError(f"{describe(word)} instead of word {index} is not allowed")
     return data
 
 
 def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     if type(dtype) is not Dtype:
-        raise RefusedError(f"an array whose dtype is {describe(dtype)} is refused")
+        raise RefusedError(f"an array whose dtype is {describe(dtype)} is not allowed")
     if type(data) is not memoryview:
-        raise RefusedError(f"an array whose contents are {describe(data)} is refused")
+        raise RefusedError(f"an array whose contents are {describe(data)} is not allowed")
     if type(shape) is not tuple or len(shape) > _MAX_RANK:
-        raise RefusedError(f"an array of shape {short(shape)} is refused")
+        raise RefusedError(f"an array of shape {short(shape)} is not allowed")
     count = 1
     for size in shape:
         if type(size) is not int or size < 0:
-            raise RefusedError(f"an array of shape {short(shape)} is refused")
+            raise RefusedError(f"an array of shape {short(shape)} is not allowed")
         count *= size
     declared = count * dtype.dtype.itemsize
     if declared != len(data):
@@ -288,7 +288,7 @@ def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
             f"but {len(data)} are there"
         )
     if count == 0:
-        raise RefusedError(f"an array of shape {short(shape)} holds nothing; it is refused")
+        raise RefusedError(f"an array of shape {short(shape)} holds nothing")
     array = np.ndarray(shape, dtype.dtype, data, order="F" if fortran else "C")
     array.flags.writeable = False
     return array

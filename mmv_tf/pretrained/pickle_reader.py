@@ -111,7 +111,7 @@ def _finish(value: Any) -> Any:
         if type(value) in (bool, int, float):
             return np.asarray(value)
         raise RefusedError(
-            f"{pickle_names.describe(value)} instead of an array or a dict is refused"
+            f"{pickle_names.describe(value)} instead of an array or a dict is not allowed"
         )
 
     return finish(value, 0)

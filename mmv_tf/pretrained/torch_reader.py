@@ -139,12 +139,12 @@ def _rebuild_tensor(
     metadata: Any = None,
 ) -> _Tensor:
     if type(storage) is not _Storage:
-        raise RefusedError(f"a tensor over {describe(storage)} is refused")
+        raise RefusedError(f"a tensor over {describe(storage)} is not allowed")
     for numbers in ((offset,), shape, strides):
         if type(numbers) is not tuple or not all(type(n) is int and n >= 0 for n in numbers):
-            raise RefusedError(f"a tensor with {short(numbers)} as its position is refused")
+            raise RefusedError(f"a tensor with {short(numbers)} as its position is not allowed")
     if len(shape) != len(strides) or len(shape) > 32:
-        raise RefusedError(f"a tensor of shape {short(shape)}, strides {short(strides)} is refused")
+        raise RefusedError(f"shape {short(shape)} with strides {short(strides)} is not allowed")
     # An axis of size 1 takes no step.
     strides = tuple(stride if n > 1 else 1 for n, stride in zip(shape, strides, strict=True))
     tensor = _Tensor(storage, offset, shape, strides)
@@ -159,7 +159,7 @@ def _rebuild_tensor(
 
 def _rebuild_parameter(budget: Budget, tensor: Any, *rest: Any) -> Any:
     if type(tensor) is not _Tensor:
-        raise RefusedError(f"a parameter of {describe(tensor)} is refused")
+        raise RefusedError(f"a parameter of {describe(tensor)} is not allowed")
     return tensor
 
 
@@ -205,7 +205,7 @@ class _Reader:
             or type(identity[4]) is not int
             or any(view is not None for view in identity[5:])
         ):
-            raise RefusedError(f"{short(identity)} instead of a storage of numbers is refused")
+            raise RefusedError(f"{short(identity)} instead of a storage of numbers is not allowed")
         dtype, key, count = _STORAGES[identity[1].name], identity[2], identity[4]
         declared = count * dtype.itemsize
         if not 0 <= declared <= len(self.data):

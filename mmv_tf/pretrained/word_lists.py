@@ -133,7 +133,7 @@ def _run(name: str, file: BinaryIO, count: int) -> list[str]:
     with explained(name, machine):
         array = machine.run()
         if type(array) is not pickle_names.Array or array.words is None:
-            raise RefusedError(f"{describe(array)} instead of words is refused")
+            raise RefusedError(f"{describe(array)} instead of words is not allowed")
         if machine.position != len(data):
             left = len(data) - machine.position
             raise RefusedError(f"{left} bytes follow the end of the pickle")

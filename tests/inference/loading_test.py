@@ -304,7 +304,7 @@ def write_foreign(folder):
         "papers.zip": "is a zip archive with 0 files NAME/data.pkl; expected one",
         "notes.keras": "is not a .keras file, or is (truncated|cut short)",
         "cut.keras": "is not a .keras file, or is (truncated|cut short)",
-        "list.pkl": "a list instead of an array or a dict is refused",
+        "list.pkl": "a list instead of an array or a dict is not allowed",
         "arrays.pkl": "is not a released MMV checkpoint",
         "other.keras": "holds a Sequential; expected an mmv_tf network",
         "gone.keras": "There is no network at .*; give a path, or one of the names in",

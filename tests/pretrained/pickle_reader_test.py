@@ -197,15 +197,15 @@ NESTED = {
     "a dotted attribute": (b"\x80\x04\x8c\x05numpy\x8c\x0endarray.tofile\x93.", "ndarray.tofile"),
     "a call of a call's result": (
         b"\x80\x04cbuiltins\ndict\n)R\x8c\x01a\x85R.",
-        "calling a dict is refused",
+        "calling a dict is not allowed",
     ),
     "a class is called that only stands for a kind": (
         b"\x80\x04cnumpy\nndarray\nJ\x00\x00\x00\x7f\x85R.",
-        "calling numpy.ndarray is refused",
+        "calling numpy.ndarray is not allowed",
     ),
     "dill makes an array with another function": (
         b"\x80\x04cdill._dill\n_create_array\n(cbuiltins\ndict\n)NNtR.",
-        "an array made by builtins.dict is refused",
+        "an array made by builtins.dict is not allowed",
     ),
     "jax makes an array with another function": (
         b"\x80\x04cjax._src.array\n_reconstruct_array\n(cposix\nsystem\n\x8c\x02id\x85)}tR.",
@@ -213,23 +213,26 @@ NESTED = {
     ),
     "a state for a name": (
         b"\x80\x04cnumpy\nndarray\n}\x8c\x01a\x8c\x01bsb.",
-        "giving numpy.ndarray a state is refused",
+        "giving numpy.ndarray a state is not allowed",
     ),
-    "a new object": (b"\x80\x04cnumpy\nndarray\n)\x81.", "instruction NEWOBJ is refused"),
-    "a new object of a class": (b"\x80\x02(cnumpy\nndarray\no.", "instruction OBJ is refused"),
-    "an instance": (b"(S'ls'\nios\nsystem\n.", "instruction STRING is refused"),
-    "an extension": (b"\x80\x02\x82\x01.", "instruction EXT1 is refused"),
-    "a persistent id": (b"\x80\x02Pid\n.", "instruction PERSID is refused"),
-    "a buffer from outside": (b"\x80\x05\x97.", "instruction NEXT_BUFFER is refused"),
-    "a long integer of 2 GB": (b"\x80\x02\x8b\xff\xff\xff\x7f.", "instruction LONG4 is refused"),
-    "a set": (b"\x80\x04\x8f.", "instruction EMPTY_SET is refused"),
+    "a new object": (b"\x80\x04cnumpy\nndarray\n)\x81.", "instruction NEWOBJ is not allowed"),
+    "a new object of a class": (b"\x80\x02(cnumpy\nndarray\no.", "instruction OBJ is not allowed"),
+    "an instance": (b"(S'ls'\nios\nsystem\n.", "instruction STRING is not allowed"),
+    "an extension": (b"\x80\x02\x82\x01.", "instruction EXT1 is not allowed"),
+    "a persistent id": (b"\x80\x02Pid\n.", "instruction PERSID is not allowed"),
+    "a buffer from outside": (b"\x80\x05\x97.", "instruction NEXT_BUFFER is not allowed"),
+    "a long integer of 2 GB": (
+        b"\x80\x02\x8b\xff\xff\xff\x7f.",
+        "instruction LONG4 is not allowed",
+    ),
+    "a set": (b"\x80\x04\x8f.", "instruction EMPTY_SET is not allowed"),
     "objects": (
         b"\x80\x04cnumpy\ndtype\n\x8c\x01O\x85R.",
-        "dtype 'O' is refused",
+        "dtype 'O' is not allowed",
     ),
     "a structured dtype": (
         b"\x80\x04cnumpy\ndtype\n\x8c\x05f4,f4\x85R.",
-        "dtype 'f4,f4' is refused",
+        "dtype 'f4,f4' is not allowed",
     ),
     "a list for an array": (b"\x80\x04}\x8c\x01a]s.", "a list instead of an array"),
     "an array never filled": (

@@ -69,7 +69,7 @@ def test_what_is_no_list_of_words(tmp_path):
         (np.array([*WORDS[1:], 7], object), "a int instead of word 6"),
         (np.array(WORDS[1:], object), "it holds 6 words, but 7 are declared"),
         (np.array([WORDS], object), "instead of"),
-        (np.ones(7, np.float32), "dtype 'f4' is refused"),
+        (np.ones(7, np.float32), "dtype 'f4' is not allowed"),
         (WORDS, "a list instead of words"),
     ):
         path.write_bytes(header(value, 4))
