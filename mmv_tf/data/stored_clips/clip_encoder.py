@@ -120,7 +120,7 @@ def _exact_kernels() -> dict[str, str]:
     """Return options that keep x264 from its AVX-512 kernels.
 
     With them (x264 165 of PyAV 18), one in a hundred encodings of the same frames differed. With
-    AVX2's, or without the macroblock tree, none did in thousands.
+    AVX2's, none of 800 did.
     """
     try:
         processor = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
