@@ -44,6 +44,8 @@ _MAX_RECORD_BYTES = flags.DEFINE_integer(
 
 storage_flags(outputs=["output"])
 
+_ADVICE = "Run it with --repair, prepare the data again, or read it with on_bad_record=skip."
+
 
 def main(argv: list[str]) -> int:
     """Verify the data, and repair it if requested."""
@@ -66,6 +68,8 @@ def main(argv: list[str]) -> int:
         clean = verification.repair(_DATA.value, target, keys, _FILES.value, limits, _DECODE.value)
         content["repaired"] = clean.to_json()
         print(f"{target}: {clean.report.read} records in {clean.shards} clean shards.")
+    elif not found.clean:
+        print(_ADVICE)
     if _OUTPUT.value:
         write_json(content, _OUTPUT.value)
         print(f"Results are in {name_of(_OUTPUT.value)}.")

@@ -29,7 +29,6 @@ SIZE = "size"
 CHECKSUM = "SHA-256"
 UNLISTED = "not in the manifest"
 SPLIT_COUNT = "split count"
-_ADVICE = "Run it with --repair, prepare the data again, or read it with on_bad_record=skip."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +239,7 @@ def format_verification(verification: Verification, most: int = 50) -> str:
         reasons = ", ".join(
             f"{count} {reason}" if count else reason for reason, count in report.by_reason.items()
         )
-        lines.append(f"{verification.directory}: damaged ({reasons}). {_ADVICE}")
+        lines.append(f"{verification.directory}: damaged ({reasons})")
     return "\n".join(lines)
 
 
