@@ -12,7 +12,7 @@ from mmv_tf import backend_choice
 
 _REMEDY = (
     "Set KERAS_BACKEND=tensorflow, or import mmv_tf before Keras and TensorFlow; Keras can have "
-    "one backend in a process."
+    "only one backend per process."
 )
 
 
@@ -37,7 +37,9 @@ def import_keras() -> None:
         backend_choice.restore()
     backend = keras.config.backend()
     if backend != "tensorflow":
-        raise ImportError(f"mmv_tf needs Keras on TensorFlow; it runs on {backend!r}. {_REMEDY}")
+        raise ImportError(
+            f"mmv_tf needs Keras on TensorFlow, but Keras runs on {backend!r}. {_REMEDY}"
+        )
 
 
 import_keras()

@@ -132,5 +132,5 @@ def test_settings_that_keras_refuses_are_told(tmp_path):
 def test_another_backend_is_told(monkeypatch):
     other = types.SimpleNamespace(config=types.SimpleNamespace(backend=lambda: "jax"))
     monkeypatch.setitem(sys.modules, "keras", other)
-    with pytest.raises(ImportError, match="on TensorFlow; it runs on 'jax'"):
+    with pytest.raises(ImportError, match="on TensorFlow, but Keras runs on 'jax'"):
         keras_backend.import_keras()

@@ -294,8 +294,8 @@ class Encoder:
         if mute:
             raise ValueError(
                 f"The model knows none of the words in {mute[0][:80]!r} (stop words don't "
-                f"count), nor in {len(mute) - 1} more of {len(texts)} sentences; use other words, "
-                "or allow_unknown."
+                f"count), nor any in {len(mute) - 1} more of {len(texts)} sentences; use other "
+                "words, or set allow_unknown."
                 if len(mute) > 1
                 else f"The model knows none of the words in {mute[0][:80]!r} (stop words don't "
                 "count); use other words."

@@ -51,10 +51,10 @@ class NetworkFlags:
         return model
 
     def refuse(self, *names: str) -> None:
-        """Check that some of the flags are not given.
+        """Raise an error if any of these flags is given.
 
         Raises:
-          UsageError: one is.
+          UsageError: one of them is given.
         """
         for name in names:
             if name in self.options:
@@ -135,7 +135,7 @@ def define_network_flags(
             "engine",
             None,
             ENGINES,
-            "Engine for video and images; openvino is an extra, and slower or faster by CPU.",
+            "Engine for video and images; openvino is an extra, and faster only on some CPUs.",
             flag_values=values,
         )
         flags.DEFINE_string(

@@ -95,13 +95,13 @@ def checked_array(kind: str, array: np.ndarray, rank: int) -> np.ndarray:
     """
     if array.ndim != rank:
         raise ValueError(
-            f"The {kind} has shape {array.shape}; expected {rank} dimensions, the first of them "
-            "the batch."
+            f"The {kind} has shape {array.shape}; expected {rank} dimensions, starting with the "
+            "batch."
         )
     channels = _CHANNELS.get(kind)
     if channels not in (None, array.shape[-1]) or 0 in array.shape[1:]:
         last = "" if channels is None else f", and {channels} as the last"
-        raise ValueError(f"The {kind} has shape {array.shape}; expected no dimension of 0{last}.")
+        raise ValueError(f"The {kind} has shape {array.shape}; expected no size of 0{last}.")
     if array.dtype == np.uint8 and kind in (VIDEO, IMAGE):
         return array
     if kind == AUDIO:

@@ -141,12 +141,12 @@ def open_model(
 
 
 def _check_rate(told: Settings, settings: Mapping[str, Any] | None) -> None:
-    """Refuse a sample rate other than that of the model's log-mels."""
+    """Raise an error for a sample rate that differs from that of the model's log-mels."""
     rate = (settings or {}).get("sample_rate")
     if rate is not None and rate != told.sample_rate:
         heard = f"expects {told.sample_rate} Hz" if told.sample_rate else "has no audio input"
         raise ValueError(
-            f"The setting sample_rate is {rate!r}, but the network {heard}; leave it out."
+            f"The setting sample_rate is {rate!r}, but the network {heard}; leave sample_rate out."
         )
 
 

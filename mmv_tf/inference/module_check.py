@@ -95,8 +95,9 @@ def check_against_module(model: EmbeddingGraph, path: str | os.PathLike[str]) ->
     common = [name for name in module.modalities if name in network.modalities]
     if not common:
         raise ValueError(
-            f"{module.path} embeds {', '.join(module.modalities)}, the network "
-            f"{', '.join(network.modalities)}: nothing to compare; pass the network's own module."
+            f"{module.path} embeds {', '.join(module.modalities)}, but the network embeds "
+            f"{', '.join(network.modalities)}, so there is nothing to compare; pass the network's "
+            "own module."
         )
     for modality in common:
         _check_dims(modality, network.dims(modality), module.dims(modality))
@@ -117,7 +118,7 @@ def _check_dims(modality: str, ours: Mapping[str, int], modules: Mapping[str, in
         if ours[name] != modules[name]:
             raise ValueError(
                 f"{modality}/{name} has {ours[name]} values in the network and {modules[name]} in "
-                "the module, so the module belongs to another network; pass the network's own."
+                "the module, so they don't belong together; pass the network's own module."
             )
 
 

@@ -92,8 +92,8 @@ class ModuleNetwork(Network):
             names = ", ".join(sorted(functions)) or "none"
             raise ValueError(
                 f"{self.path} has none of the signatures {', '.join(_MODALITIES)}; it has: "
-                f"{names}. Pass a module of deepmind/mmv or deepmind/mil-nce, or one written by "
-                "mmv export."
+                f"{names}. Pass a module from deepmind/mmv or deepmind/mil-nce, or one written "
+                "by mmv export."
             )
         self.modalities = tuple(self._signatures)
         self.settings = self._find_settings(
@@ -194,7 +194,7 @@ class ModuleNetwork(Network):
             if given[name] != fixed[name]:
                 raise ValueError(
                     f"{name} is {given[name]}, but {self.path} accepts only {fixed[name]}; leave "
-                    "it out."
+                    f"{name} out."
                 )
         told = contract_settings(self.path)
         if told is None:
@@ -242,23 +242,23 @@ class _Signature:
         if (self.spec.dtype == tf.string) != expected_string:
             wanted = "strings" if expected_string else "numbers"
             raise ValueError(
-                f"The module's signature {modality} expects {self.spec.dtype.name}; it should be "
-                f"{wanted}."
+                f"The module's signature {modality} has inputs of type {self.spec.dtype.name}; "
+                f"expected {wanted}."
             )
         names = function.structured_outputs
         self.outputs = {feature: name for name, feature in _FEATURES.items() if name in names}
         if not self.outputs:
             raise ValueError(
                 f"The module's signature {modality} returns {', '.join(sorted(names))}; "
-                f"expected some of {', '.join(_FEATURES)}."
+                f"expected at least one of {', '.join(_FEATURES)}."
             )
 
     def __call__(self, inputs: tf.Tensor, dims: Mapping[str, int]) -> dict[str, tf.Tensor]:
         """Return features [B, dim] for a batch of any size."""
         if not self.spec.shape[1:].is_compatible_with(inputs.shape[1:]):
             raise ValueError(
-                f"The module expects {self.modality} of shape {list(self.spec.shape)}, got "
-                f"{list(inputs.shape)}; pass that shape."
+                f"Got {self.modality} of shape {list(inputs.shape)}; the module accepts only "
+                f"{list(self.spec.shape)}."
             )
         fixed = None if self.spec.shape.rank is None else self.spec.shape[0]
         if fixed is None:

@@ -86,7 +86,7 @@ def with_settings(settings: Settings, changes: Mapping[str, Any] | None) -> Sett
     changes = dict(changes or {})
     for name, value in changes.items():
         if name not in SETTINGS:
-            raise ValueError(f"There is no setting {name!r}; expected {', '.join(SETTINGS)}.")
+            raise ValueError(f"There is no setting {name!r}; use one of {', '.join(SETTINGS)}.")
         kind = SETTINGS[name]
         right = isinstance(value, bool) == (kind is bool) and isinstance(value, numbers.Real)
         if not right or (kind is not bool and not value > 0) or kind(value) != value:
@@ -299,7 +299,7 @@ def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]
 
 
 def refuse_not_finite(kind: str, features: Mapping[str, np.ndarray]) -> None:
-    """Check a model's features of one kind of input.
+    """Raise an error if a model's features of one kind of input are not finite.
 
     Raises:
       ValueError: one is not finite.

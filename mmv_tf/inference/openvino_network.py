@@ -180,8 +180,8 @@ def _check_clip(quantized: Quantized, clip: tuple[int | None, ...]) -> None:
     if clip != quantized.clip:
         expected, got = (" x ".join(map(str, one)) for one in (quantized.clip, clip))
         raise ValueError(
-            f"The quantized model expects clips of {expected} (frames, height, width), got {got}; "
-            "quantize it for this size."
+            f"The quantized model expects clips of {expected} (frames, height, width); got {got}. "
+            "Quantize the model for this size."
         )
 
 

@@ -93,7 +93,7 @@ def quantize_video(network: GraphNetwork, clips: np.ndarray, folder: pathlib.Pat
     if len(clips) < _LEAST_CLIPS:
         raise ValueError(
             f"Got {len(clips)} clips to calibrate on; expected at least {_LEAST_CLIPS}, "
-            "better a few hundred; use more or longer videos."
+            "preferably a few hundred; use more or longer videos."
         )
     held_out = np.arange(len(clips)) % _HELD_OUT == _HELD_OUT - 1
     calibration = [index for index, held in enumerate(held_out) if not held]
@@ -142,11 +142,12 @@ def read_quantized(folder: pathlib.Path) -> Quantized:
             files.check_content(folder / name, sha256=found["sha256"].get(name, ""))
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"{folder}: is not a quantized model ({error}); create one with 'mmv quantize'."
+            f"{folder} is not a quantized model ({error}); create one with 'mmv quantize'."
         ) from None
     if found["format_version"] != FORMAT_VERSION or len(found["clip"]) != 3:
         raise ValueError(
-            f"{folder}: was written by another version; create it again with 'mmv quantize'."
+            f"{folder} was written by a different version of mmv_tf; create it again with 'mmv "
+            "quantize'."
         )
     return Quantized(
         folder / MODEL,

@@ -57,7 +57,7 @@ class Block:
 
 
 def probe_videos(paths: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the contents of each file, in the form of `media.MediaInfo`."""
+    """Yield a description of each file's contents, in the form of `media.MediaInfo`."""
     for path in paths:
         yield media.probe(path).to_json()
 
@@ -167,8 +167,8 @@ def _end(path: str, start: float, end: float | None, duration: float) -> float:
     end = duration if end is None else min(end, duration)
     if start >= end:
         raise media.MediaError(
-            f"{path}: is {duration:.2f} s long; expected a span inside it, got one that starts at "
-            f"{start:g} s."
+            f"{path}: the file is {duration:.2f} s long, but the span starts at {start:g} s; "
+            "choose a span inside the file."
         )
     return end
 

@@ -39,8 +39,8 @@ class Windows:
     def __post_init__(self) -> None:
         if not 1 <= self.step_frames <= self.num_frames:
             raise ValueError(
-                f"Windows of {self.num_frames} frames start every {self.step_frames}; expected a "
-                "step of 1 frame to the window's length, or windows would skip parts of the video."
+                f"The step between windows is {self.step_frames} frames; expected 1 to "
+                f"{self.num_frames}, the length of a window, so that no frame is skipped."
             )
 
     @property

@@ -112,7 +112,7 @@ class BatchNorm(Layer):
         """Create gamma, beta and the moving statistics, all float32."""
         channels = input_shape[-1]
         if channels is None:
-            raise ValueError(f"BatchNorm needs a known channel count, got shape {input_shape}.")
+            raise ValueError(f"BatchNorm needs a known channel count; got shape {input_shape}.")
 
         def weight(name: str, initializer: str, trainable: bool) -> Any:
             return self.add_weight(

@@ -36,7 +36,7 @@ class InceptionBlock(Layer):
     ):
         super().__init__(**kwargs)
         if len(filters) != 6:
-            raise ValueError(f"An Inception block needs 6 channel counts, got {list(filters)}.")
+            raise ValueError(f"An Inception block needs 6 channel counts; got {list(filters)}.")
         self.filters = tuple(filters)
         self.temporal_kernel_size = temporal_kernel_size
         self.gating = gating

@@ -127,8 +127,8 @@ class WordTokenizer(Layer):
         for word in words or ():
             if "\n" in word:
                 raise ValueError(
-                    f"The vocabulary's word {word!r} contains a line break, but it is saved with "
-                    "one word per line: leave that word out."
+                    f"The vocabulary's word {word!r} contains a line break, but vocabularies are "
+                    "saved with one word per line; leave that word out."
                 )
         self.padding_id = padding_id
         self.unknown_id = unknown_id

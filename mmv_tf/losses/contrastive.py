@@ -110,7 +110,7 @@ def nce(
     """
     a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
     if b.shape.rank != 2:
-        raise ValueError(f"nce expects two [B, D] tensors, got {a.shape} and {b.shape}.")
+        raise ValueError(f"nce expects two [B, D] tensors; got {a.shape} and {b.shape}.")
     return mil_nce(
         a,
         b[:, tf.newaxis],
@@ -144,7 +144,7 @@ def loss_sum_and_count(
     text = tf.convert_to_tensor(text)
     if video.shape.rank != 2 or text.shape.rank != 3 or video.shape[-1] != text.shape[-1]:
         raise ValueError(
-            f"Expected video [B, D] and text [B, P, D], got {video.shape} and {text.shape}."
+            f"Expected video [B, D] and text [B, P, D]; got {video.shape} and {text.shape}."
         )
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; it must be positive.")
@@ -223,7 +223,7 @@ def _check_ids(ids: Any, rows: int | None) -> tf.Tensor:
             "tf.strings.to_hash_bucket_fast."
         )
     if not ids.shape.is_compatible_with([rows]):
-        raise ValueError(f"Expected ids [{rows}], one per row, got {ids.shape}.")
+        raise ValueError(f"Expected ids of shape [{rows}], one per row; got {ids.shape}.")
     return tf.cast(ids, tf.int64)
 
 

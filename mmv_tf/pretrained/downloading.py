@@ -185,8 +185,8 @@ def _check_content(response: Any, source: Source) -> None:
     if encoding != "identity" or response.headers.get_content_type() == "text/html":
         kind = "a web page" if encoding == "identity" else f"{encoding} content"
         raise FetchError(
-            f"{source.title}: {source.address} returned {kind} instead of the file (a login "
-            f"page of this network?). Open it in a browser, or {source.remedy}."
+            f"{source.title}: {source.address} returned {kind} instead of the file (perhaps "
+            f"this network's login page). Open it in a browser, or {source.remedy}."
         )
 
 
@@ -222,8 +222,8 @@ def _described(response: Any, source: Source, start: int) -> _State:
         raise source.error(f"{source.address} does not state the length of the file")
     if total is not None and source.size not in (None, total):
         raise source.error(
-            f"the file at {source.address} has {total:,} bytes; expected {source.size:,}: it is "
-            "another file"
+            f"the file at {source.address} has {total:,} bytes; expected {source.size:,}, so "
+            "it is a different file"
         )
     headers = response.headers
     return _State(source.address, whole, _validator(headers), _stated_crc32c(headers))
@@ -250,7 +250,8 @@ def _receive(response: Any, source: Source, part: pathlib.Path, start: int, tota
         if response.length is None and _read(response, 1):
             remove_part(part)
             raise source.error(
-                f"{source.address} sends more than the {total:,} bytes expected: it is another file"
+                f"{source.address} sends more than the expected {total:,} bytes, so it is a "
+                "different file"
             )
         files.flush(file)
 
@@ -310,8 +311,8 @@ def _check_space(source: Source, part: pathlib.Path, missing: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < missing + _MARGIN_BYTES:
         raise FetchError(
-            f"{source.title}: {missing / _MEGABYTE:,.0f} MB are missing, but {part.parent} has "
-            f"only {free / _MEGABYTE:,.0f} MB free. Free up space, or set MMV_TF_CACHE to a folder "
+            f"{source.title} needs {missing / _MEGABYTE:,.0f} MB more, but {part.parent} has only "
+            f"{free / _MEGABYTE:,.0f} MB free. Free up space, or set MMV_TF_CACHE to a folder "
             "on another disk."
         )
 

@@ -127,8 +127,8 @@ def _fetch_file(entry: Published, directory: pathlib.Path, address: str | None) 
     size = path.stat().st_size
     if entry.size_bytes not in (None, size):
         raise FetchError(
-            f"{path} has {size:,} bytes; expected {entry.size_bytes:,}: it is cut short, or "
-            "another file. Copy it again, or delete it."
+            f"{path} has {size:,} bytes; expected {entry.size_bytes:,}, so it is truncated "
+            "or a different file. Copy it again, or delete it."
         )
     # Without write access there is no record.
     with contextlib.suppress(OSError):
@@ -166,8 +166,8 @@ def _check_companions(entry: Published, directory: pathlib.Path) -> None:
         path = directory / companion.file_name
         if path.is_file() and companion.size_bytes not in (None, path.stat().st_size):
             raise FetchError(
-                f"{path} has {path.stat().st_size:,} bytes; expected {companion.size_bytes:,}: it "
-                "is cut short, or another file. Copy it again."
+                f"{path} has {path.stat().st_size:,} bytes; expected {companion.size_bytes:,}, so "
+                "it is truncated or a different file. Copy it again."
             )
 
 

@@ -51,7 +51,7 @@ class Record:
 
 
 def make_record(source: str, root: pathlib.Path, names: Iterable[str]) -> Record:
-    """Hashes files."""
+    """Hash files, and return their record."""
     return Record(source, str(root), {name: _stamp(root / name) for name in sorted(names)})
 
 

@@ -252,7 +252,7 @@ def is_special(word: str) -> bool:
 
 
 def spoken_forms(words: Mapping[str, int]) -> dict[str, int]:
-    """Return the spoken forms of words that the tokenizer writes differently -> rows.
+    """Return spoken form -> row, for words whose form in sentences differs from their own.
 
     Sentences are lowercased and lose apostrophes, so "Paris" and "don't" could not occur. If no
     word has the form itself, the form uses the row of the first word that it stands for.

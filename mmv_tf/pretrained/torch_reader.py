@@ -89,14 +89,14 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     for key, value in state.items():
         if type(key) is not str or type(value) is not _Tensor or not value.count:
             raise RefusedError(
-                f"{name} holds {describe(value)}, or one without values, under {short(key)}; "
-                "expected a state dict of tensors: save `model.state_dict()`."
+                f"{name} holds {describe(value)} under {short(key)}; expected a state dict of "
+                "tensors, each with at least one value: save `model.state_dict()`."
             )
     declared = sum(tensor.count * tensor.storage.dtype.itemsize for tensor in state.values())
     if declared > len(data):
         raise RefusedError(
-            f"{name}: its tensors need {declared} bytes, but the file has {len(data)}: some share "
-            "their values; save a copy of each."
+            f"{name}: its tensors need {declared} bytes, but the file has {len(data)}, so some "
+            "share their values; save a copy of each."
         )
     arrays = {key: reader.array(key, tensor) for key, tensor in state.items()}
     if all(key.startswith("module.") for key in arrays):
@@ -345,7 +345,7 @@ class _Zip(_Reader):
         start = info.header_offset + _LOCAL_SIZE + sum(lengths)
         if start + info.file_size > len(self.data):
             raise RefusedError(
-                f"{short(name)} has {info.file_size} bytes by the archive's table, but "
+                f"{short(name)} has {info.file_size} bytes according to the archive's table, but "
                 f"{max(len(self.data) - start, 0)} are left: it is cut short"
             )
         return start, info.file_size

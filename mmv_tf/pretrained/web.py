@@ -56,7 +56,7 @@ def check_address(address: str, where: str = "", local: bool = True) -> None:
         secure = False
     if not secure and not (local and _is_local(address)):
         raise FetchError(
-            f"{where}{address!r}: not an https URL; get the file in another way and place "
+            f"{where}{address!r}: not an https URL; get the file some other way and place "
             "it by hand."
         )
 

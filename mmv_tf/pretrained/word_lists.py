@@ -90,12 +90,12 @@ def check_words(words: Sequence[str], expected: int, what: str) -> None:
         if "\n" in word:
             raise ValueError(
                 f"{what}: word {index} is {word!r}, which contains a line break; words are saved "
-                "one per line, so put another text in its row."
+                "one per line, so use a different text for that row."
             )
         if word in first:
             raise ValueError(
-                f"{what}: words {first[word]} and {index} are both {word!r}; a word has one row of "
-                "the table, so the list is damaged or belongs to another table."
+                f"{what}: words {first[word]} and {index} are both {word!r}; each word has only "
+                "one row, so the list is damaged or belongs to another table."
             )
         first[word] = index
 
@@ -116,7 +116,7 @@ def _read_npy(name: str, file: BinaryIO) -> list[str]:
         words = np.load(name, mmap_mode="r", allow_pickle=False)
         # NumPy has 4 bytes for a character and does not validate them.
         if words.view(f"{dtype.str[0]}u4").max(initial=0) > _LAST_CHARACTER:
-            raise ValueError("characters in it that are not Unicode")
+            raise ValueError("it has characters that are not Unicode")
         return words.tolist()
     except RefusedError:
         raise

@@ -106,10 +106,10 @@ def _refusal(found: RowWords, rows: int, name: str, words: int) -> str:
         f"; {len(found.repeated)} of the others hold the same vector" if found.repeated else ""
     )
     return (
-        f"{name} names {matched} of the table's {rows} rows ({100 * matched / rows:.1f} %, "
-        f"{len(found.zeros)} more are zeros{repeated}) among its {words} words; expected at least "
-        f"{LEAST_SHARE:.0%}, as from the file that the table was made from. Pass that file, or the "
-        "words in the order of the rows with --vocabulary."
+        f"{name}: its {words} words include those of {matched} of the table's {rows} rows "
+        f"({100 * matched / rows:.1f} %, {len(found.zeros)} more are zeros{repeated}); expected at "
+        f"least {LEAST_SHARE:.0%}. Pass the file that the table was made from, or the words in the "
+        "order of the rows with --vocabulary."
     )
 
 

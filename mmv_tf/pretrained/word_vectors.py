@@ -163,12 +163,13 @@ def _npy_blocks(name: str, limit: int | None) -> WordVectors:
             words = file.read().removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{list_name} is not UTF-8 text ({error.reason}); save the words as UTF-8, one a line."
+            f"{list_name} is not UTF-8 text ({error.reason}); save the words as UTF-8, one per "
+            "line."
         ) from error
     if len(words) != len(table):
         raise ValueError(
-            f"{list_name} has {len(words)} words, but {name} has {len(table)} vectors; the numbers "
-            "must be equal."
+            f"{list_name} has {len(words)} words, but {name} has {len(table)} vectors; expected "
+            "one word per vector."
         )
     rows = max(1, _BLOCK_BYTES // max(1, table[:1].nbytes))
     words, table = words[:limit], table[:limit]
@@ -301,7 +302,7 @@ def _text_blocks(
             raise ValueError(f"{name}: word {done + 1}: {error}") from error
         if len(row) != dims or len(fields) < dims + 1:
             raise ValueError(
-                f"{name}: word {done + 1} has {len(fields) - 1} values, expected {dims}."
+                f"{name}: word {done + 1} has {len(fields) - 1} values; expected {dims}."
             )
         words.append(_decode(b" ".join(fields[:-dims])))
         rows.append(row)

@@ -35,10 +35,10 @@ def _define_labels() -> None:
     flags.DEFINE_string(
         "data",
         None,
-        "A folder with one subfolder of files per class; with --list, the folder of its paths.",
+        "A folder with one subfolder per class; with --list, the folder that its paths start from.",
     )
     flags.DEFINE_string(
-        "list", None, "A .csv or .tsv: path, label and optionally start, end, split, group."
+        "list", None, "A .csv or .tsv with path, label and optionally start, end, split, group."
     )
     flags.DEFINE_integer(
         "allow_missing", 0, "Number of unreadable files to tolerate.", lower_bound=0
@@ -69,7 +69,7 @@ def define_fit() -> None:
         "Modality; default: from the files' suffixes.",
     )
     flags.DEFINE_bool(
-        "multi_label", None, "Allow any number of labels; default: if a clip has several."
+        "multi_label", None, "Allow any number of labels per clip; default: if a clip has several."
     )
     flags.DEFINE_enum(
         "feature",
@@ -83,9 +83,9 @@ def define_fit() -> None:
     flags.DEFINE_integer("folds", 5, "Maximum number of cross-validation folds.", lower_bound=2)
     flags.DEFINE_integer("batch_size", 16, "Windows per batch.", lower_bound=1)
     flags.DEFINE_integer("seed", 0, "Seed of the folds.", lower_bound=0)
-    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if there may be several.")
+    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if clips may have several.")
     flags.DEFINE_bool(
-        "fine_tune", False, "Train the whole backbone, not only a linear layer on it."
+        "fine_tune", False, "Train the whole backbone, not only a linear layer on top of it."
     )
     command_line.define_overrides("fine_tune", "Change a setting of --fine_tune, such as epochs.")
     storage_flags(outputs=["output", "report"], updated=["features"], last=["sums.json"])
@@ -143,7 +143,7 @@ def fit(argv: list[str]) -> int | None:
 
 
 def define_predict() -> None:
-    """Classify files, or all files in a folder and its subfolders, by a classifier or sentences."""
+    """Classify files, or all files below a folder, with a classifier or sentences."""
     flags.DEFINE_string("classifier", None, "The .keras file from `fit`.")
     define_network_flags(required=False, image_model=True)
     flags.DEFINE_list("labels", None, "With --model: sentences to choose from, without training.")
@@ -157,11 +157,11 @@ def define_predict() -> None:
     flags.DEFINE_string("output", None, "A .json or .csv file to write; default: print a table.")
     flags.DEFINE_bool("per_window", False, "Also score each window, with its times.")
     flags.DEFINE_integer("top", 5, "Number of top labels to return.", lower_bound=1)
-    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if there may be several.")
+    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if clips may have several.")
     flags.DEFINE_integer(
         "allow_missing",
         None,
-        "Number of unreadable files to tolerate; default: any.",
+        "Number of unreadable files to tolerate; default: any number.",
         lower_bound=0,
     )
     storage_flags(inputs=["classifier"], media=["data"], is_media=is_media, outputs=["output"])
@@ -215,10 +215,12 @@ def define_evaluate() -> None:
     """Evaluate a classifier on labeled files that it was not trained on."""
     flags.DEFINE_string("classifier", None, "The .keras file from `fit`.", required=True)
     _define_labels()
-    flags.DEFINE_string("split", None, "Split to evaluate; default: test, or all without splits.")
+    flags.DEFINE_string(
+        "split", None, "Split to evaluate; default: test, or everything if there are no splits."
+    )
     flags.DEFINE_string("output", None, "Results file to write (JSON).")
     flags.DEFINE_string("report", None, "Report to write (HTML).")
-    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if there may be several.")
+    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if clips may have several.")
     storage_flags(inputs=["classifier"], outputs=["output", "report"])
 
 

@@ -73,7 +73,7 @@ _TASK = flags.DEFINE_string(
     "Embed only this machine's share of the items, i/n, such as 2/4; then see --finish.",
 )
 _FINISH = flags.DEFINE_bool(
-    "finish", False, "Write the features from what the tasks 1/n to n/n left in --output."
+    "finish", False, "Write the features from the results of tasks 1/n to n/n in --output."
 )
 _ALLOW_MISSING = flags.DEFINE_integer(
     "allow_missing",
@@ -118,7 +118,7 @@ def main(argv: list[str]) -> None:
     }
     if len(given) != 1:
         raise command_line.UsageError(
-            f"Give one of --videos, --audio, --images and --sentences, got {len(given)}."
+            f"Give exactly one of --videos, --audio, --images and --sentences; got {len(given)}."
         )
     ((modality, source),) = given.items()
     share = _share()
@@ -179,7 +179,7 @@ def _share() -> Share | None:
     if _TASK.value is None:
         return None
     if _FINISH.value:
-        raise command_line.UsageError("--task and --finish exclude each other.")
+        raise command_line.UsageError("--task and --finish can't be used together.")
     try:
         return Share.parse(_TASK.value)
     except ValueError as error:
@@ -187,7 +187,7 @@ def _share() -> Share | None:
 
 
 def _views(modality: str, settings: Settings) -> Views:
-    """Return the views given by the flags, and otherwise those of the model's training."""
+    """Return the views that the flags describe; by default, those of the model's training."""
     size = _SIZE.value or settings.size or _IMAGE_SIZE
     short_side = round(size * _MARGIN)
     if modality == "image":
@@ -270,7 +270,7 @@ def _sentences(path: pathlib.Path) -> list[str]:
         raise ValueError(f"{path} is not UTF-8 text ({error.reason}).") from error
     found = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not found:
-        raise ValueError(f"{path} has no sentence.")
+        raise ValueError(f"{path} has no sentences.")
     return found
 
 

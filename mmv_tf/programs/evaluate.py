@@ -53,7 +53,7 @@ _MODEL = define_network_flags(required=False, image_model=True)
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "Folder of the media, or for narrated_film, of the shards.",
+    "Folder of the media; for narrated_film, folder of the shards.",
 )
 _LISTS = flags.DEFINE_string(
     "lists", None, "File or folder of the published lists; default: --data."
@@ -69,7 +69,7 @@ _C = flags.DEFINE_string(
     "C", "chosen", "C of a linear SVM: chosen (on held-out videos), published, or a number."
 )
 _CHANGES = command_line.define_overrides(
-    "protocol", "Change a setting of the protocol, which the results record."
+    "protocol", "Change a setting of the protocol; the results record the change."
 )
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Seed for views, order and initial weights.")

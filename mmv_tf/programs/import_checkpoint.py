@@ -89,7 +89,7 @@ def _import(path: str) -> EmbeddingGraph:
         if _WORD_VECTORS.value is not None:
             raise ValueError(
                 f"{path} was written by torch.save, but --word_vectors is for MMV's pickles; give "
-                "the words as --vocabulary."
+                "the words with --vocabulary."
             )
         return pretrained.import_mil_nce_checkpoint(path, dictionary=_VOCABULARY.value)
     return pretrained.import_haiku_checkpoint(
@@ -125,7 +125,7 @@ def main(argv: list[str]) -> int:
     """Import the checkpoint, save the model, and print a summary as JSON."""
     del argv
     if _WORD_VECTORS.value is not None and _VOCABULARY.value is not None:
-        raise command_line.UsageError("Give one of --word_vectors and --vocabulary, got both.")
+        raise command_line.UsageError("Give only one of --word_vectors and --vocabulary; got both.")
     if _FIRST_WORD_ID.value and _VOCABULARY.value is None:
         raise command_line.UsageError("--first_word_id needs --vocabulary; give that too.")
     model = _import(_find(_CHECKPOINT.value))
@@ -150,8 +150,8 @@ def main(argv: list[str]) -> int:
         )
         print(
             f"error: {name_of(_OUTPUT.value)} was written, but differs from "
-            f"{name_of(_CHECK_AGAINST.value or '')}: {apart}. For sentences, words or rules may be "
-            "missing; other outputs belong to another model.",
+            f"{name_of(_CHECK_AGAINST.value or '')}: {apart}. If text differs, words or rules for "
+            "sentences may be missing; if anything else does, the module is of another model.",
             file=sys.stderr,
         )
         return command_line.FAILED

@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     else:
         guess = nearest(name, programs()) if name else None
         hint = f"did you mean {guess}?" if guess else f"expected one of {', '.join(programs())}."
-        print(f"error: got the program {name!r}; {hint} See mmv --help.", file=sys.stderr)
+        print(f"error: unknown program {name!r}; {hint} See mmv --help.", file=sys.stderr)
         sys.exit(WRONG_USAGE)
 
 

@@ -60,14 +60,16 @@ _VALIDATION_ONE_IN = flags.DEFINE_integer(
     lower_bound=0,
 )
 _LABELS = flags.DEFINE_string(
-    "labels", None, "A .tsv with start, end, label (or subject), caption, to label captions by."
+    "labels", None, "A .tsv with start, end, label (or subject) and caption, to label captions."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
 _FRAME_RATE = flags.DEFINE_float("frame_rate", _DEFAULTS.frame_rate, "Stored frames per second.")
 _SHORT_SIDE = flags.DEFINE_integer(
     "short_side", _DEFAULTS.short_side, "Shorter side of stored frames in pixels."
 )
-_JPEG_QUALITY = flags.DEFINE_integer("jpeg_quality", _DEFAULTS.jpeg_quality, "Quality, 1 to 95.")
+_JPEG_QUALITY = flags.DEFINE_integer(
+    "jpeg_quality", _DEFAULTS.jpeg_quality, "JPEG quality, 1 to 95."
+)
 _STORE = flags.DEFINE_enum(
     "store",
     _DEFAULTS.store,
@@ -77,7 +79,7 @@ _STORE = flags.DEFINE_enum(
 _VIDEO_CRF = flags.DEFINE_integer(
     "video_crf",
     _DEFAULTS.video_crf,
-    "With --store=video, x264's constant rate factor, 1 to 51; 6 more halve the bytes.",
+    "With --store=video, x264's constant rate factor, 1 to 51; adding 6 halves the bytes.",
 )
 _SAMPLE_RATE = flags.DEFINE_integer(
     "sample_rate", _DEFAULTS.sample_rate, "Sample rate of stored audio in Hz."
@@ -99,7 +101,7 @@ _CONTEXT_SECONDS = flags.DEFINE_float(
     "context_seconds", _DEFAULTS.context_seconds, "Seconds added to both ends of a caption's clip."
 )
 _MIN_CLIP_SECONDS = flags.DEFINE_float(
-    "min_clip_seconds", _DEFAULTS.min_clip_seconds, "Least length of a caption's clip."
+    "min_clip_seconds", _DEFAULTS.min_clip_seconds, "Minimum length of a caption's clip."
 )
 _WINDOW_SECONDS = flags.DEFINE_float(
     "window_seconds", _DEFAULTS.window_seconds, "Length of a window."
@@ -116,14 +118,14 @@ _SPLIT_PATTERN = flags.DEFINE_list(
 _CAPTION_WINDOW_SECONDS = flags.DEFINE_float(
     "caption_window_seconds",
     _DEFAULTS.caption_window_seconds,
-    "Store captions of the same block up to this many seconds from a clip with it.",
+    "Store with each clip the captions of its block that are up to this many seconds away.",
 )
 _NUM_SHARDS = flags.DEFINE_integer("num_shards", _DEFAULTS.num_shards, "Shards per split.")
 _PROCESSES = flags.DEFINE_integer(
     "processes", None, "Number of decoding processes; default: one per core."
 )
 _DEADLINE_SECONDS = flags.DEFINE_float(
-    "deadline_seconds", 300.0, "Most seconds for decoding one piece, which is else skipped."
+    "deadline_seconds", 300.0, "Maximum seconds to decode one piece; slower pieces are skipped."
 )
 _RUNNER = flags.DEFINE_enum(
     "runner",
@@ -143,13 +145,15 @@ _TASK = flags.DEFINE_string(
     "Decode only this machine's share of the sources, i/n, such as 2/4; then see --finish.",
 )
 _FINISH = flags.DEFINE_bool(
-    "finish", False, "Write the shards from what the tasks 1/n to n/n left in --output."
+    "finish", False, "Write the shards from the results of tasks 1/n to n/n in --output."
 )
 define_transcription_flags()
 _ALL_ROWS = flags.DEFINE_bool(
-    "all_rows", False, "Print every row for more than 50 sources too, not only failures."
+    "all_rows", False, "Print every row, not only failures, even for more than 50 sources."
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace existing data of other settings.")
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replace existing data made with other settings."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -207,7 +211,7 @@ def main(argv: list[str]) -> None:
 
 
 def _do_task(job: preparation.Job, output: str, share: Share) -> None:
-    """Do a share of the work, and print what it came to."""
+    """Do a share of the work, and print a summary."""
     results = preparation.prepare_task(job, output, share, _OVERWRITE.value)
     path = printable_name(output)
     if results is None:
@@ -240,21 +244,21 @@ def _check_flags() -> None:
     if not given:
         raise command_line.UsageError("--videos is missing (or --list, or --dataset); see --help.")
     if len(given) > 1:
-        raise command_line.UsageError(f"--{given[0]} and --{given[1]} exclude each other.")
+        raise command_line.UsageError(f"--{given[0]} and --{given[1]} can't be used together.")
     if bool(_DATASET.value) != bool(_DIRECTORY.value):
-        raise command_line.UsageError("--dataset and --data need each other.")
+        raise command_line.UsageError("--dataset and --data must be given together.")
     if _VALIDATION_ONE_IN.value is not None and _DATASET.value not in WITHOUT_HELD_OUT:
         raise command_line.UsageError(
             f"--validation_one_in is for --dataset={' or '.join(WITHOUT_HELD_OUT)}; other data "
-            "sets have published splits, and your own films --split_pattern."
+            "sets have published splits, and for your own films there is --split_pattern."
         )
     if _CAPTIONS.value and not _VIDEOS.value:
         raise command_line.UsageError("--captions is for --videos; a list has a column for them.")
     if _TASK.value is not None and _FINISH.value:
-        raise command_line.UsageError("--task and --finish exclude each other.")
+        raise command_line.UsageError("--task and --finish can't be used together.")
     if (_TASK.value is not None or _FINISH.value) and flags.FLAGS.transcribe is not None:
         raise command_line.UsageError(
-            "--transcribe can't be shared between tasks: each would need the transcripts of all; "
+            "--transcribe can't be shared between tasks: each task would need all transcripts; "
             "leave --task and --finish out, or put caption files beside the videos."
         )
     own_transcripts = flags.FLAGS.transcripts is None

@@ -56,7 +56,7 @@ def define_index() -> None:
         None,
         "A .keras file from `mmv classify fit`, whose labels queries may filter by.",
     )
-    flags.DEFINE_string("captions", None, "Captions of a single video; default: beside it.")
+    flags.DEFINE_string("captions", None, "Captions of a single video; default: those beside it.")
     flags.DEFINE_float("step_seconds", None, "Seconds between windows; default: half a window.")
     flags.DEFINE_integer(
         "processes", None, "Number of decoding processes; 0: none; default: half the cores."
@@ -68,7 +68,7 @@ def define_index() -> None:
     flags.DEFINE_float(
         "frames_per_second",
         4.0,
-        "Minimum frames per second that images can find, in a new index; 0: none.",
+        "Minimum frames per second that image queries can find, in a new index; 0: none.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace an index of another model or folder.")
     flags.DEFINE_string(

@@ -53,7 +53,7 @@ _QUEUE = flags.DEFINE_integer(
     "max_queue", _Defaults.max_queue, "Maximum number of waiting requests; others get status 503."
 )
 _CONNECTIONS = flags.DEFINE_integer(
-    "max_connections", _Defaults.max_connections, "Maximum connections, each for HTTP and gRPC."
+    "max_connections", _Defaults.max_connections, "Maximum connections, for HTTP and gRPC each."
 )
 _HOSTS = flags.DEFINE_list("allowed_hosts", [], "Accepted host names besides those of localhost.")
 _ORIGINS = flags.DEFINE_list(

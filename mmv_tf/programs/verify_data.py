@@ -33,13 +33,13 @@ _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
 _REPAIR = flags.DEFINE_bool("repair", False, "Write clean shards.")
 _REPAIRED = flags.DEFINE_string("repaired", None, "Folder of clean shards; default: DATA/repaired.")
 _MAX_FRAME_PIXELS = flags.DEFINE_integer(
-    "max_frame_pixels", _LIMITS.frame_pixels, "Most pixels of an undamaged frame."
+    "max_frame_pixels", _LIMITS.frame_pixels, "Maximum pixels in an undamaged frame."
 )
 _MAX_CAPTION_BYTES = flags.DEFINE_integer(
-    "max_caption_bytes", _LIMITS.caption_bytes, "Most bytes of an undamaged caption."
+    "max_caption_bytes", _LIMITS.caption_bytes, "Maximum bytes in an undamaged caption."
 )
 _MAX_RECORD_BYTES = flags.DEFINE_integer(
-    "max_record_bytes", _LIMITS.record_bytes, "Most bytes of a record; larger ones are not read."
+    "max_record_bytes", _LIMITS.record_bytes, "Maximum bytes in a record; larger ones are not read."
 )
 
 storage_flags(outputs=["output"])

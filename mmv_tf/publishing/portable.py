@@ -64,7 +64,10 @@ def write_portable(
       ValueError: the format's tools are missing, or can't convert the model.
     """
     if name not in ENCODERS or kind not in FORMATS:
-        raise ValueError(f"Got {name!r} as {kind!r}; use one of {ENCODERS} as one of {FORMATS}.")
+        raise ValueError(
+            f"Got the encoder {name!r} in the format {kind!r}; use one of {ENCODERS} in one of "
+            f"{FORMATS}."
+        )
     target = pathlib.Path(path)
     if target.suffix != SUFFIXES[kind]:
         raise ValueError(f"{target} should end in {SUFFIXES[kind]}.")

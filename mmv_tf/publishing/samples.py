@@ -106,7 +106,7 @@ def write_warmup(
 
 
 def read_warmup(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Yield the `PredictRequest` protos of such a file."""
+    """Yield the `PredictRequest` protos of a file that `write_warmup` wrote."""
     from tensorflow_serving.apis import prediction_log_pb2
 
     for record in tf.data.TFRecordDataset([os.fspath(path)]).as_numpy_iterator():

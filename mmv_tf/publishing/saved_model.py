@@ -43,7 +43,7 @@ def decode_clips(frames: tf.Tensor, size: int, square: bool) -> tf.Tensor:
         big = tf.debugging.Assert(
             fits & (height > 0) & (width > 0),
             [
-                f"A JPEG frame may have {MAX_PIXELS} pixels; its height, width and colors are",
+                f"A JPEG frame may have at most {MAX_PIXELS} pixels; height, width, colors:",
                 shape,
             ],
         )
@@ -214,8 +214,8 @@ def choose_modalities(
     chosen = there if options.modalities is None else options.modalities
     for name in chosen:
         if name not in there:
-            hint = " Pass its deflated network too." if name == "image" else ""
-            raise ValueError(f"There is no {name!r} here, only {there}.{hint}")
+            hint = " Pass its deflated network as well." if name == "image" else ""
+            raise ValueError(f"The model can't embed {name!r}, only {there}.{hint}")
     if "audio" in chosen and model.log_mel is None:
         raise ValueError("The model has an audio backbone but no log-mel settings.")
     if "text" in chosen and model.tokenizer is None:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds test moments of the film with an exported model, with TensorFlow and without mmv_tf.
+"""Finds test moments of the film with an exported model, using TensorFlow but not mmv_tf.
 
   python mmv_tf/quickstart/ask.py SAVED_MODEL EMBEDDINGS.npz OUTPUT.json "a sentence" ...
 

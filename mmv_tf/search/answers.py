@@ -42,7 +42,7 @@ class Answer:
         return bool(self.moments) and not any(_matches(moment, LEAST) for moment in self.moments)
 
     def at_least(self, confidence: float) -> Answer:
-        """Return the answer without moments of lower confidence in which few words are said."""
+        """Return the answer without moments that have less confidence and say few of the words."""
         kept = tuple(moment for moment in self.moments if _matches(moment, confidence))
         return dataclasses.replace(self, moments=kept)
 

@@ -136,9 +136,9 @@ class Approximate:
         try:
             index: Any = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)
         except RuntimeError as error:
-            raise ValueError(f"{path}: can't be read by FAISS; delete it.") from error
+            raise ValueError(f"{path} can't be read by FAISS; delete it.") from error
         if (index.ntotal, index.d) != matrix.shape:
-            raise ValueError(f"{path}: belongs to another matrix; delete it.")
+            raise ValueError(f"{path} belongs to another matrix; delete it.")
         index.nprobe = int(report["probes"])
         return cls(index, matrix)
 

@@ -57,7 +57,9 @@ def choose(manifest: Manifest, text: str) -> Chosen:
             raise ValueError(f"{text}: the index has no video with this id; search again.")
         video, start, end = by_id[moment.video], moment.start, moment.end
     if start >= video.duration:
-        raise ValueError(f"{text}: the video ends at {video.duration:.2f} s.")
+        raise ValueError(
+            f"{text}: the video ends at {video.duration:.2f} s; expected an earlier start."
+        )
     return Chosen(video, start, min(end, video.duration))
 
 

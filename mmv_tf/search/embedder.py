@@ -94,9 +94,9 @@ class Embedder:
         step = round(seconds * self.windows.frame_rate)
         if not 1 <= step <= self.windows.num_frames:
             raise ValueError(
-                f"Windows start every {seconds:g} s; expected from "
-                f"{1 / self.windows.frame_rate:g} s, one frame, to {self.windows.seconds:g} s, one "
-                "window."
+                f"The step between windows is {seconds:g} s; expected "
+                f"{1 / self.windows.frame_rate:g} s (one frame) to {self.windows.seconds:g} s "
+                "(one window)."
             )
         other = copy.copy(self)
         other.windows = dataclasses.replace(self.windows, step_frames=step)

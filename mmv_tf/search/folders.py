@@ -59,7 +59,7 @@ class Folders:
         return self.roots[label], name.removeprefix(f"{label}/") if label else name
 
     def with_roots(self, paths: Sequence[pathlib.Path]) -> Folders:
-        """Return these folders and more, without duplicates.
+        """Return these folders together with others, without duplicates.
 
         Raises:
           ValueError: a folder is inside another, so that files would have two names.
@@ -95,7 +95,7 @@ class Folders:
         return Folders({**self.roots, gone[0]: str(new[0])})
 
     def without(self, paths: Sequence[str | os.PathLike[str]]) -> Folders:
-        """Return these folders without some, which need not exist on disk.
+        """Return these folders without the given ones, which need not exist on disk.
 
         Raises:
           ValueError: a path is not one of these folders.

@@ -183,7 +183,7 @@ def _stored(segment: Segment) -> FrameTable:
     """Return the mapped frames of a segment, with vectors in float16."""
     vectors, ranges = (segment.optional_array(name) for name in (_VECTORS, _RANGES))
     if vectors is None or ranges is None or ranges.shape != (segment.rows, 2):
-        raise ValueError(f"{segment.directory}: has no frames; build the index again.")
+        raise ValueError(f"{segment.directory} has no frames; build the index again.")
     return FrameTable(vectors, ranges)
 
 

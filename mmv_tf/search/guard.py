@@ -26,7 +26,7 @@ _UPLOADS = 4
 
 
 class Refused(Exception):
-    """Rejection of a body that is too large, too slow or exceeds the number; answered by the guard.
+    """Rejection of a body that is too large, too slow or one too many; answered by the guard.
 
     Args:
       status: HTTP status.

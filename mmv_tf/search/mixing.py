@@ -91,7 +91,7 @@ def embedded(
 
 
 def shared(weights: FusionWeights, queries: Sequence[Query | Similar]) -> FusionWeights:
-    """Return weights in which speech counts by the fraction of queries that are searched in it.
+    """Return weights in which speech counts in proportion to the queries that are searched in it.
 
     Args:
       weights: weights if all queries are sentences.

@@ -40,7 +40,7 @@ class MomentId:
         """
         match = _ID.fullmatch(text)
         if match is None or int(match[3]) <= int(match[2]):
-            raise ValueError(f"{text[:80]!r} is not the id of a moment; take it from an answer.")
+            raise ValueError(f"{text[:80]!r} is not the id of a moment; use one from an answer.")
         return cls(match[1], int(match[2]) / 1000, int(match[3]) / 1000)
 
     def __str__(self) -> str:

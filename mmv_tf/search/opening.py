@@ -109,12 +109,12 @@ def _check_share(
         if not all(os.path.isdir(path) for path in there):
             hint = "--moved if a missing folder was moved there"
         raise ValueError(
-            f"{directory}: is the index of {', '.join(there)}; got videos in {', '.join(given)}; "
+            f"{directory} is the index of {', '.join(there)}; got videos in {', '.join(given)}; "
             f"use another folder for the index, or {hint}."
         )
     if manifest.shard != shard:
         raise ValueError(
-            f"{directory}: is the index of {_share(manifest.shard)}; got {_share(shard)}; use "
+            f"{directory} is the index of {_share(manifest.shard)}; got {_share(shard)}; use "
             "another folder for the index."
         )
 

@@ -50,7 +50,7 @@ class Moved:
 
 
 class Part(Protocol):
-    """An optional part of segments. Both functions may write nothing if there is nothing to keep.
+    """An optional part of a segment. Both functions may write nothing if there is nothing to keep.
 
     They write plain files into the folder, which is not yet part of the index; checksums are
     computed afterwards.

@@ -71,17 +71,22 @@ class Query:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ValueError(f"A query is one of {', '.join(KINDS)}, got {self.kind!r}.")
+            raise ValueError(f"Expected a query of kind {' or '.join(KINDS)}; got {self.kind!r}.")
         if not math.isfinite(self.weight) or self.weight == 0:
             raise ValueError(f"A query's weight is {self.weight}; expected a number other than 0.")
         if self.within is not None and self.within not in _WITHIN:
-            raise ValueError(f"A query is within {', '.join(_WITHIN)}, got {self.within!r}.")
+            raise ValueError(
+                f"A query's within is {self.within!r}; expected one of {', '.join(_WITHIN)}."
+            )
         if self.within == SPEECH and self.kind != TEXT:
             raise ValueError(
                 f"Speech can be searched only with a sentence; got a query of kind {self.kind!r}."
             )
         if self.kind == TEXT and (not str(self.value).strip() or len(self.value) > _MAX_TEXT):
-            raise ValueError(f"A sentence has 1 to {_MAX_TEXT} characters, got {len(self.value)}.")
+            raise ValueError(
+                f"Got a sentence of {len(self.value)} characters; expected 1 to {_MAX_TEXT} "
+                "characters, not all of them spaces."
+            )
 
     @property
     def modality(self) -> str:
@@ -199,7 +204,7 @@ def kind_of_bytes(data: bytes, name: str) -> str:
             except MediaError:
                 continue
             return kind
-    raise MediaError(f"{name}: is not a readable image, audio or video file; give another file.")
+    raise MediaError(f"{name} is not a readable image, audio or video file; give another file.")
 
 
 @contextlib.contextmanager

@@ -91,9 +91,9 @@ class Searcher:
             if not self._embedder.made(manifest.fingerprint):
                 path, self._embedder = self._embedder.path, None
                 raise ValueError(
-                    f"{self.directory}: the index was made with another model "
-                    f"({manifest.fingerprint[:12]}) than {path} holds now; use that model or "
-                    "build the index again."
+                    f"{self.directory}: the index was made with a model "
+                    f"({manifest.fingerprint[:12]}) other than the one in {path}; use the index's "
+                    "model, or build the index again."
                 )
             return self._embedder
 

@@ -33,7 +33,9 @@ class Similar:
         if not math.isfinite(self.weight) or self.weight == 0:
             raise ValueError(f"A query's weight is {self.weight}; expected a number other than 0.")
         if self.within not in (VISION, SOUND):
-            raise ValueError(f"A query is within {VISION!r} or {SOUND!r}, got {self.within!r}.")
+            raise ValueError(
+                f"A query's within is {self.within!r}; expected {VISION!r} or {SOUND!r}."
+            )
 
 
 def mean_vector(

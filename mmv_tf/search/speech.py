@@ -217,9 +217,7 @@ class SpeechPart:
             with self._lock:
                 return self._connection.execute(sql, values).fetchall()
         except sqlite3.DatabaseError as error:
-            raise ValueError(
-                f"{self._path}: is damaged ({error}); build the index again."
-            ) from None
+            raise ValueError(f"{self._path} is damaged ({error}); build the index again.") from None
 
 
 def best_passages(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clients for TensorFlow Serving's interfaces, of this package's server or TensorFlow Serving."""
+"""Clients for the REST and gRPC interfaces of TensorFlow Serving and of this package's server."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def from_tensorflow(error: Exception) -> RequestError:
     if isinstance(error, tf.errors.InvalidArgumentError | tf.errors.OutOfRangeError):
         return bad_request(f"The model rejected the input: {_first_words(str(error))}")
     if isinstance(error, tf.errors.ResourceExhaustedError | MemoryError):
-        return RequestError(UNAVAILABLE, "There is too little memory for this request; try later.")
+        return RequestError(
+            UNAVAILABLE, "There is too little memory for this request; try again later."
+        )
     return RequestError(FAILED, f"The model failed: {type(error).__name__}.")
 
 

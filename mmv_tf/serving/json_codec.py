@@ -164,7 +164,7 @@ def _numbers(name: str, values: list[Any], info: TensorInfo) -> np.ndarray:
     allowed = {int, float} if info.dtype.is_floating else {int}
     wrong = sorted(kind.__name__ for kind in set(map(type, values)) - allowed)
     if wrong:
-        raise bad_request(f"Input {name!r} must hold {info.dtype.name} numbers, got {wrong}.")
+        raise bad_request(f"Input {name!r} must hold {info.dtype.name} numbers; got {wrong}.")
     try:
         with np.errstate(over="ignore"):  # infinities get a message of their own
             return np.fromiter(values, info.dtype.as_numpy_dtype, len(values))
@@ -182,7 +182,7 @@ def _strings(name: str, values: list[Any]) -> np.ndarray:
                 array[index] = base64.b64decode(value["b64"], validate=True)
             else:
                 raise bad_request(
-                    f'Input {name!r} must hold strings or {{"b64": "..."}}, got '
+                    f'Input {name!r} must hold strings or {{"b64": "..."}}; got '
                     f"{type(value).__name__}."
                 )
         except (binascii.Error, ValueError, TypeError):

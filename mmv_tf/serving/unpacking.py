@@ -54,9 +54,13 @@ class GzipReader:
             try:
                 piece = self._member.decompress(chunk, _STEP_BYTES)
             except zlib.error as error:
-                where = "after its end" if self._ended else "or it is damaged"
+                problem = (
+                    "there is other data after its end"
+                    if self._ended
+                    else "the body is damaged or not gzip"
+                )
                 raise bad_request(
-                    f"The body's Content-Encoding is gzip, but it isn't gzip {where} ({error})."
+                    f"The body's Content-Encoding is gzip, but {problem} ({error})."
                 ) from None
             chunk = self._member.unconsumed_tail
             if self._member.eof:

@@ -26,7 +26,7 @@ def check_names(signature: Signature, names: Sequence[str]) -> None:
     """Raise a `RequestError` unless these are the signature's inputs."""
     if sorted(names) != sorted(signature.inputs):
         raise bad_request(
-            f"Signature {signature.name!r} has the inputs {sorted(signature.inputs)}, got "
+            f"Signature {signature.name!r} has the inputs {sorted(signature.inputs)}; got "
             f"{sorted(names)}."
         )
 
@@ -55,7 +55,8 @@ def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: Ser
     if shape and shape[0] > settings.max_rows:
         raise RequestError(
             TOO_LARGE,
-            f"Input {name!r} has {shape[0]} rows; one request may have {settings.max_rows}.",
+            f"Input {name!r} has {shape[0]} rows; one request may have at most "
+            f"{settings.max_rows}.",
         )
     element = info.limits.get("element_bytes") or (
         8 if info.dtype == tf.string else info.dtype.size
@@ -65,7 +66,7 @@ def check_shape(name: str, info: TensorInfo, shape: Sequence[int], settings: Ser
         raise RequestError(
             TOO_LARGE,
             f"Input {name!r} of shape {list(shape)} needs {size} bytes; one request may use "
-            f"{settings.max_input_bytes}.",
+            f"at most {settings.max_input_bytes}.",
         )
     return size
 

@@ -101,10 +101,10 @@ class CheckpointStore:
         return sorted(path for path in self.directory.glob("step-*") if path.is_dir())
 
     def fetch(self, path: pathlib.Path) -> None:
-        """Bring the common part of a checkpoint to this machine; here it already is."""
+        """Fetch the common part of a checkpoint, which in this store is already local."""
 
     def finished(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context that, however it ends, has kept all checkpoints by then."""
+        """Return a context that ends, even by an error, only once all checkpoints are kept."""
         return contextlib.nullcontext()
 
     def best(self) -> pathlib.Path | None:

@@ -51,7 +51,7 @@ def open_weights(source: Path, vocabulary: Path | Sequence[str] | None = None) -
         return _imported(path, vocabulary)
     _check_place(path)
     if vocabulary is not None:
-        raise ValueError(f"{path} holds its own words; a vocabulary is for released files.")
+        raise ValueError(f"{path} holds its own words; pass a vocabulary only with released files.")
     try:
         model = load_model(path)
     except ValueError as error:

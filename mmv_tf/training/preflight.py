@@ -120,7 +120,7 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
     if clips < least:
         looked.problems.append(
             f"The split {config.split!r} of {config.directory} has {clips} "
-            f"clip{'' if clips == 1 else 's'}, at least {least} are needed; its splits are "
+            f"clip{'' if clips == 1 else 's'}, but at least {least} are needed; the splits are "
             f"{', '.join(splits)}; prepare more, or choose with {setting}"
         )
     looked.counts = {
@@ -165,13 +165,13 @@ def _start_problems(config: ml_collections.ConfigDict) -> list[str]:
         )
     if not config.data.num_frames:
         problems.append(
-            "data.num_frames is 0, which stands for the clips of the model in init_from; set one "
-            "of them"
+            "data.num_frames is 0, which takes the clips' settings from the model in init_from, "
+            "but init_from is empty; set one of them"
         )
     if "video" not in config.model:
         problems.append(
-            "the model section has no video backbone, which stands for the model in init_from; "
-            "set one of them"
+            "the model section has no video backbone, which takes the model from init_from, but "
+            "init_from is empty; set one of them"
         )
     return problems
 

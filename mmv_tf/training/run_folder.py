@@ -322,7 +322,7 @@ def set_aside(directory: pathlib.Path, steps: int) -> pathlib.Path:
 
 
 def data_settings(directory: pathlib.Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Return some data settings of the run in a folder."""
+    """Return the data settings named `keys` of the run in a folder."""
     data = read_json(directory / CONFIG_FILE, {"data": {}})["data"]
     return {key: data[key] for key in keys if key in data}
 

@@ -142,9 +142,9 @@ def with_data_settings(
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
         raise ValueError(
-            f"data.num_frames is 0, for the clips of init_from, but {config.init_from or 'nothing'}"
-            f" does not specify {', '.join(missing)}; set data.num_frames, data.frame_rate, "
-            "data.size and data.square_crop."
+            "data.num_frames is 0, which takes the clips' settings from init_from, but "
+            f"{config.init_from or 'nothing'} does not specify {', '.join(missing)}; set "
+            "data.num_frames, data.frame_rate, data.size and data.square_crop."
         )
     config = ml_collections.ConfigDict(config.to_dict())
     for key in METADATA_KEYS:
@@ -240,7 +240,7 @@ def _described(source: EmbeddingGraph, config: ml_collections.ConfigDict) -> Emb
             if own.get(key) != value:
                 raise ValueError(
                     f"model.log_mel.{key} is {value!r}, but the log-mel of {config.init_from} has "
-                    f"{own.get(key)!r}, which its audio weights need; leave it out."
+                    f"{own.get(key)!r}, which its audio weights need; leave {key} out."
                 )
         section.log_mel = {}
     model = create_model(section, *words)

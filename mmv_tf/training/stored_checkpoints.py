@@ -45,7 +45,7 @@ class Background:
         self._task = self._pool.submit(task)
 
     def wait(self) -> None:
-        """Return when nothing is running."""
+        """Wait until nothing is running."""
         task, self._task = self._task, None
         if task is not None:
             task.result()
@@ -120,7 +120,7 @@ class StoredCheckpoints(CheckpointStore):
         return self._best()
 
     def finished(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context that, however it ends, has finished the last upload by then."""
+        """Return a context that ends, even by an error, only once the last upload has finished."""
         return self.uploads.finished()
 
     def fetch(self, path: pathlib.Path) -> None:
@@ -304,7 +304,7 @@ def complete_checkpoints(store: Store) -> set[str]:
 
 
 def remove_checkpoint(store: Store, name: str) -> None:
-    """Remove a checkpoint in such an order that it is never half there."""
+    """Remove a checkpoint, its manifest first, so that half a checkpoint never counts as one."""
     store.remove([_object(name, checkpoints.MANIFEST)])
     prefix = f"{checkpoints.FOLDER}/{name}/"
     store.remove([file for file in store.list() if file.startswith(prefix)])

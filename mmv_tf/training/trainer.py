@@ -299,8 +299,8 @@ class Trainer:
         if not (restored.own and save_iterator):
             if save_iterator:
                 logger.warning(
-                    "Checkpoint %s was written by another number of workers; each continues in "
-                    "its data where it would be by now.",
+                    "Checkpoint %s was written by a different number of workers; each worker "
+                    "continues at the place in its data that it would have reached by now.",
                     restored.path,
                 )
             batches, own = begin(restored.step * local)

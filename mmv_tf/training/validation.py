@@ -60,7 +60,7 @@ def required_parts(
 
 
 def choose_parts(config: ml_collections.ConfigDict, evaluate: Any) -> Any:
-    """Return an evaluation, or None if it is not to be run.
+    """Return an evaluation, or None if there is none to run.
 
     An automatic evaluation omits, and logs, data sets that lack the split, have fewer than two
     clips in it, or train on it.
@@ -108,7 +108,7 @@ def _trained_on(data: ml_collections.ConfigDict, reader: ml_collections.ConfigDi
         if same and both:
             return [
                 f"the run trains on the split {min(both)!r} of {reader.directory} "
-                f"(data.split={part.config.split!r}), so that it is not held out"
+                f"(data.split={part.config.split!r}), so that split is not held out"
             ]
     return []
 
@@ -202,7 +202,7 @@ def stopping_problems(patience: int, metric: str, best_is: str) -> list[str]:
         return []
     if not metric.startswith(PREFIX):
         return [
-            f"training.stop_after stops by held-out clips, but training.best_metric is {metric!r}; "
+            f"training.stop_after needs held-out clips, but training.best_metric is {metric!r}; "
             f"set it to a held-out metric, such as {PREFIX}video_to_audio/median_rank"
         ]
     expected = {"R@": "most", "median_rank": "least", "mean_rank": "least", "loss": "least"}

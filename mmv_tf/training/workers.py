@@ -175,7 +175,7 @@ def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Return when all workers have called this."""
+    """Wait until all workers have called this."""
     if worker_and_workers(strategy)[1] > 1:
         _gather(strategy, np.zeros([1], np.int32))
 

@@ -247,7 +247,7 @@ def run_commands(
         sys.exit(0)
     guess = nearest(name, list(commands)) if name else None
     hint = f"did you mean {guess}?" if guess else f"expected one of {', '.join(commands)}."
-    sys.exit(_wrong_usage(f"got the command {name!r}; {hint} See --help."))
+    sys.exit(_wrong_usage(f"unknown command {name!r}; {hint} See --help."))
 
 
 def stop_on_sigterm() -> list[int]:
@@ -286,7 +286,7 @@ def _parse(argv: list[str], arguments: bool = False) -> list[str]:
     if len(rest) > 1 and not arguments:
         sys.exit(
             _wrong_usage(
-                f"got the argument {rest[1]!r}; expected flags only, --name=value; see --help."
+                f"unexpected argument {rest[1]!r}; give only flags, as --name=value; see --help."
             )
         )
     return rest

@@ -98,7 +98,9 @@ def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
         if kind is None or kind in found:
             every = "; ".join(" or ".join(words) for words in choices.values())
             problem = "unknown" if kind is None else "a second word of its kind"
-            raise ValueError(f"This config expects one each of {every}; {word!r} is {problem}.")
+            raise ValueError(
+                f"This config expects at most one of each of {every}; {word!r} is {problem}."
+            )
         found[kind] = word
     return {kind: found.get(kind, words[0]) for kind, words in choices.items()}
 

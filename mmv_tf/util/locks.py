@@ -62,7 +62,9 @@ def _locked(path: pathlib.Path, where: object, doing: str, shared: bool) -> Text
             if error.errno not in _NO_LOCKS:
                 file.close()
                 raise
-            logger.warning("%s: this file system has no locks; start no second program.", where)
+            logger.warning(
+                "%s: this file system has no locks; don't start a second program.", where
+            )
             return file
         # Between these two steps the former holder may have removed the file.
         with contextlib.suppress(FileNotFoundError):

@@ -237,4 +237,4 @@ def read_npz(
         return arrays
     # zipfile and NumPy raise many types: OSError, zlib.error, NotImplementedError, ...
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)}: is not a complete .npz file ({error})") from error
+        raise ValueError(f"{os.fspath(path)} is not a complete .npz file ({error})") from error

@@ -96,7 +96,7 @@ def test_another_network_s_module_does_not_agree(model, tmp_path):
 
 
 def test_modules_of_other_sizes_are_refused(model, tmp_path):
-    with pytest.raises(ValueError, match="belongs to another network; pass"):
+    with pytest.raises(ValueError, match="don't belong together; pass"):
         check_against_module(model, modules.write_tf1(tmp_path / "module"))
 
 

@@ -214,7 +214,7 @@ def test_assets_lie_inside_of_the_module(name, tf1, tmp_path):
     ("settings", "message"),
     [
         ({"renamed": {}}, "its signatures: none"),
-        ({"renamed": {"video": {"va": "logits"}}}, "returns logits; expected some of"),
+        ({"renamed": {"video": {"va": "logits"}}}, "returns logits; expected at least one of"),
         ({"tags": [("train",)]}, "only a graph for training"),
     ],
 )

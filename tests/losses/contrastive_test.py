@@ -357,7 +357,7 @@ def test_ids_are_gathered_exactly():
     [
         (["a", "b"], "ids are string; expected integers; hash"),
         ([0.0, 1.0], "ids are float32; expected integers"),
-        ([1, 2, 3], r"Expected ids \[2\], one per row, got \(3,\)"),
+        ([1, 2, 3], r"Expected ids of shape \[2\], one per row; got \(3,\)"),
     ],
 )
 def test_ids_that_do_not_fit_are_refused(ids, message):

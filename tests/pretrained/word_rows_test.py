@@ -109,7 +109,7 @@ def test_a_share_of_foreign_rows(share, passes, tmp_path):
         assert len(found.rows) == 380
     else:
         with pytest.raises(
-            ValueError, match=r"names 320 of the table's 400 rows \(80\.0 %"
+            ValueError, match=r"include those of 320 of the table's 400 rows \(80\.0 %"
         ) as error:
             find_row_words(table, path)
         assert "expected at least 95%" in str(error.value)
@@ -170,7 +170,7 @@ def test_a_file_of_other_vectors_is_refused(tmp_path):
     path = write(tmp_path / "words.bin", words, vectors)
     with pytest.raises(ValueError, match=r"vectors of 25 values, but .* \[10, 26\]; pass the file"):
         find_row_words(np.ones((10, 26), np.float32), path)
-    with pytest.raises(ValueError, match=r"names 0 of .* 10 more are zeros"):
+    with pytest.raises(ValueError, match=r"include those of 0 of .* 10 more are zeros"):
         find_row_words(np.zeros((10, 25), np.float32), path)
 
 

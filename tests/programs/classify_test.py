@@ -147,7 +147,7 @@ def test_export(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("learn",), 2, "got the command 'learn'"),
+        (("learn",), 2, "unknown command 'learn'"),
         (
             ("fit", "--model=m", "--output=c.keras"),
             2,

@@ -36,9 +36,9 @@ def test_help_does_not_load_tensorflow():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["trian"], "got the program 'trian'; did you mean train?"),
-        ([], "got the program ''; expected one of classify, "),
-        (["--config=quickstart"], "got the program '--config=quickstart'"),
+        (["trian"], "unknown program 'trian'; did you mean train?"),
+        ([], "unknown program ''; expected one of classify, "),
+        (["--config=quickstart"], "unknown program '--config=quickstart'"),
     ],
 )
 def test_mistakes_end_with_one_line(argv, message, capsys):

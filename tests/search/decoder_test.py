@@ -39,7 +39,7 @@ def test_an_upload_is_decoded_as_it_would_be_here(library, decoder):
     windows = library.embedder.windows
     found = decoder.call(read_query, "x", query, windows)
     np.testing.assert_array_equal(found, read_query(query, windows))
-    with pytest.raises(MediaError, match=r"^x: is not a readable image"):
+    with pytest.raises(MediaError, match=r"^x is not a readable image"):
         decoder.call(kind_of_bytes, "x", b"no film", "x")
 
 

@@ -233,7 +233,7 @@ def test_other_windows_are_refused(library):
     with pytest.raises(ValueError, match="windows every 2 frames; got 1"):
         update_index(library.videos, library.index, other, options=HERE)
     for seconds in (0.0, 1.2, -1.0):
-        with pytest.raises(ValueError, match="expected from"):
+        with pytest.raises(ValueError, match="The step between windows is"):
             library.embedder.with_step(seconds)
 
 

@@ -156,7 +156,7 @@ def test_messages(searcher, query, message):
 
 def test_wrong_queries():
     for arguments in (("smell", "x"), ("text", " "), ("text", "a" * 2000)):
-        with pytest.raises(ValueError, match=r"is one of|1 to 1000"):
+        with pytest.raises(ValueError, match=r"Expected a query of kind|1 to 1000"):
             Query(*arguments)
     for weight in (0.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="weight"):
@@ -196,7 +196,7 @@ def test_kinds_of_files(library, tmp_path):
     for path, kind in files.items():
         assert kind_of_bytes(path.read_bytes(), path.name) == kind
     for data in (b"", b"plain text", b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n"):
-        with pytest.raises(ValueError, match=r"^x: is not a readable image"):
+        with pytest.raises(ValueError, match=r"^x is not a readable image"):
             kind_of_bytes(data, "x")
 
 
@@ -252,7 +252,7 @@ def test_another_or_no_network_is_refused(library, tmp_path, tiny_model):
     )
     tiny_model.save(tmp_path / "other.keras")
     searcher = Searcher(library.index, tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="made with another model"):
+    with pytest.raises(ValueError, match="other than the one in"):
         searcher.search([Query("text", "red")])
 
 

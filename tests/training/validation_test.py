@@ -113,7 +113,7 @@ def test_nothing_is_evaluated_where_nobody_wants_it(tmp_path):
     ("changes", "message"),
     [
         ({"stop_after": -1}, "stop_after is -1; expected a number of evaluations, or 0"),
-        ({"stop_after": 1}, "stops by held-out clips, but training.best_metric is 'loss'; set it"),
+        ({"stop_after": 1}, "needs held-out clips, but training.best_metric is 'loss'; set it"),
         (
             {"stop_after": 1, "best_metric": METRIC},
             "best_is is 'least', but the best .*/R@1 is the greatest; set it to 'most'",

@@ -87,7 +87,7 @@ def run(tmp_path_factory):
         (["--frame_rate=x"], 2, "error: flag --frame_rate=x: invalid literal for int()"),
         (["--kind=valu"], 2, "error: flag --kind=valu: value should be one of"),
         (["--needy"], 2, "error: --output is missing; see --help."),
-        (["file"], 2, "error: got the argument 'file'; expected flags only"),
+        (["file"], 2, "error: unexpected argument 'file'; give only flags"),
     ],
 )
 def test_ends_with_one_line_and_a_status(run, arguments, status, line):
@@ -211,17 +211,17 @@ def test_commands(tmp_path):
     assert status == 0
     assert "--colour" in shown and "--limit" not in shown
     for arguments, message in (
-        ((), "error: got the command ''; expected one of fetch, count. See --help."),
-        (("fech",), "error: got the command 'fech'; did you mean fetch? See --help."),
+        ((), "error: unknown command ''; expected one of fetch, count. See --help."),
+        (("fech",), "error: unknown command 'fech'; did you mean fetch? See --help."),
         (
             ("--limit=5",),
-            "error: got the command '--limit=5'; expected one of fetch, count. See --help.",
+            "error: unknown command '--limit=5'; expected one of fetch, count. See --help.",
         ),
         (("count", "--limit=5"), "error: unknown flag --limit; see --help."),
         (("count",), "error: --colour is missing; see --help."),
         (
             ("fetch", "more"),
-            "error: got the argument 'more'; expected flags only, --name=value; see --help.",
+            "error: unexpected argument 'more'; give only flags, as --name=value; see --help.",
         ),
     ):
         assert call(*arguments) == (2, "", message)

@@ -145,7 +145,8 @@ ENDPOINTS = (
         "POST",
         "/search",
         "Moments for one or several queries together, best first. A query has one of text, upload "
-        "(an id from POST /uploads) and moment (more like it), and a weight, below 0 to avoid it.",
+        "(an id from POST /uploads) and moment (more like it), and a weight; a weight below 0 "
+        "avoids what the query matches.",
         _MOMENTS,
         body=_SEARCH,
         errors=(404, 413, 415, 422),

@@ -78,7 +78,9 @@ async def read_body(request: Request, most: int) -> bytes:
 
 def _parse(name: str, text: str, parameter: Parameter) -> Any:
     if len(text) > _MAX_STRING or "\0" in text:
-        raise bad_request(f"{name} has {len(text)} characters; at most {_MAX_STRING}, without NUL.")
+        raise bad_request(
+            f"{name} has {len(text)} characters; expected at most {_MAX_STRING}, and no NUL."
+        )
     if parameter.choices and text not in parameter.choices:
         raise bad_request(f"{name} is {text[:40]!r}; expected {' or '.join(parameter.choices)}.")
     if parameter.form is str:

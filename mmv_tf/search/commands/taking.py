@@ -48,7 +48,7 @@ def check_list_flags() -> None:
     if FLAGS.format is None and (FLAGS.output, FLAGS.frame_rate) != (None, None):
         raise command_line.UsageError("--output and --frame_rate need --format.")
     if FLAGS.format is not None and FLAGS.json:
-        raise command_line.UsageError("--json and --format exclude each other.")
+        raise command_line.UsageError("--json and --format can't be used together.")
     if FLAGS.frame_rate is not None:
         Rate.parse(FLAGS.frame_rate)
 

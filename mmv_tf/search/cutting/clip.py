@@ -57,8 +57,8 @@ def check_span(start: float, end: float) -> None:
     """
     if not (start >= 0 and end - start >= _LEAST_SECONDS):
         raise ValueError(
-            f"Got a clip from {start:g} to {end:g} s; expected a start from 0 and an end at least "
-            f"{_LEAST_SECONDS:g} s later."
+            f"Got a clip from {start:g} to {end:g} s; expected a start of 0 or more and an end "
+            f"at least {_LEAST_SECONDS:g} s later."
         )
     if end - start > MOST_SECONDS:
         raise ValueError(f"Got a clip of {end - start:.1f} s; expected at most {MOST_SECONDS:g} s.")

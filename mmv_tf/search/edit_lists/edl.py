@@ -27,7 +27,7 @@ def edl(title: str, entries: Sequence[Entry], rate: Rate) -> str:
       ValueError: there are too many events.
     """
     if len(entries) > MOST_EVENTS:
-        raise ValueError(f"An EDL has at most {MOST_EVENTS} events, got {len(entries)} moments.")
+        raise ValueError(f"Got {len(entries)} moments; an EDL has at most {MOST_EVENTS} events.")
     reels = reel_names([entry.film for entry in entries])
     lines = [
         f"TITLE: {one_line(title, _MOST_TITLE)}",

@@ -127,8 +127,8 @@ class Store:
                 raise StorageError(f"{redacted(str(place))}: its bytes do not match its checksum.")
             if sha256 is not None and digest.hexdigest() != sha256:
                 raise StorageError(
-                    f"{redacted(str(place))}: does not match its manifest (another SHA-256): it "
-                    "has changed since, or is damaged."
+                    f"{redacted(str(place))} does not match its manifest (its SHA-256 differs): it "
+                    "has changed since or is damaged."
                 )
             if listed.modified is not None:
                 os.utime(temporary, (listed.modified, listed.modified))
@@ -235,8 +235,8 @@ class Store:
         if entry is None or entry.size != size:
             found = "is not there" if entry is None else f"has {entry.size} bytes"
             raise StorageError(
-                f"{redacted(str(self._place(name)))}: was written with {size} bytes, but {found}; "
-                "does another program write it?"
+                f"{redacted(str(self._place(name)))} was written with {size} bytes, but {found}; "
+                "is another program writing to it?"
             )
         return entry
 

@@ -107,7 +107,8 @@ def test_wrong_settings_are_refused(short):
     with pytest.raises(ValueError, match=r"variants\.fac\.candidates is 6"):
         comparison_lib.Comparison(wrong)
     with pytest.raises(
-        ValueError, match="one each of test or validation; full or runlocal; 'runlocl' is unknown"
+        ValueError,
+        match="one of each of test or validation; full or runlocal; 'runlocl' is unknown",
     ):
         configuration.get_config("runlocl")
 

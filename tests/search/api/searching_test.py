@@ -236,7 +236,7 @@ def test_wrong_bodies(api, content, kind, status):
         ({"q": "red", "group": "x"}, "expected film"),
         ({"q": ["red", "blue"]}, "given twice"),
         ({"q": "r" * 3000}, "at most 2000"),
-        ({"q": "r\0d"}, "without NUL"),
+        ({"q": "r\0d"}, "and no NUL"),
     ],
 )
 def test_wrong_addresses(api, parameters, message):
@@ -280,8 +280,8 @@ def test_a_part_of_the_index_that_is_damaged(own_api, monkeypatch, caplog):
     api = own_api()
 
     def fail(*arguments, **named):
-        raise ValueError(f"{api.library.index}/segments/x/speech.sqlite: is damaged")
+        raise ValueError(f"{api.library.index}/segments/x/speech.sqlite is damaged")
 
     monkeypatch.setattr(api.searcher, "search", fail)
     assert "server's log" in api.error(503, "POST", "/search", json=RED)
-    assert "speech.sqlite: is damaged" in caplog.text
+    assert "speech.sqlite is damaged" in caplog.text

@@ -280,11 +280,11 @@ def plain(tmp_path) -> pathlib.Path:
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        (1.0, 1.0, "expected a start from 0"),
-        (1.0, 0.5, "expected a start from 0"),
-        (-1.0, 0.5, "expected a start from 0"),
-        (float("nan"), 0.5, "expected a start from 0"),
-        (0.0, float("nan"), "expected a start from 0"),
+        (1.0, 1.0, "expected a start of 0 or more"),
+        (1.0, 0.5, "expected a start of 0 or more"),
+        (-1.0, 0.5, "expected a start of 0 or more"),
+        (float("nan"), 0.5, "expected a start of 0 or more"),
+        (0.0, float("nan"), "expected a start of 0 or more"),
         (0.0, MOST_SECONDS + 1, "at most 600 s"),
         (5.0, 6.0, "the video ends at 2.00 s"),
     ],

@@ -308,7 +308,7 @@ def test_a_clip_and_a_sound(site, tmp_path):
 def test_wrong_files_are_refused(site):
     site.open()
     site.give("drop", "notes.mp4", "video/mp4", b"this is no film")
-    site.page.wait(f"{STATUS}.startsWith('notes.mp4: is not a readable')")
+    site.page.wait(f"{STATUS}.startsWith('notes.mp4 is not a readable')")
     site.page.run("""(() => { const data = new DataTransfer();
         data.items.add(new File(['x'.repeat(3 << 20)], 'large.png'));
         document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data})); })()""")
