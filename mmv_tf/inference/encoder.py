@@ -45,7 +45,7 @@ DEFLATED, STATIC_CLIP = "deflated network", "static clip"
 
 
 class Encoder:
-    """Encoder of videos, images, audio and sentences with one model.
+    """Embed videos, images, audio and sentences with one model.
 
     Every `embed_...` method accepts a list of paths (or sentences), a single path or sentence, or
     an array. It returns {"before_head" if the model has one, space: float32 [N, D]}; rows are not
@@ -115,12 +115,12 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 that differs between models, and between precisions of one model."""
+        """A hexadecimal SHA-256 that differs between models and between precisions of a model."""
         return self.network.fingerprint
 
     @property
     def image_by(self) -> str | None:
-        """Method for embedding images: "deflated network", "static clip", or None without one."""
+        """The way to embed images: "deflated network", "static clip", or None if there is none."""
         if IMAGE in self.network.modalities:
             return DEFLATED
         return STATIC_CLIP if VIDEO in self.network.modalities else None

@@ -199,7 +199,7 @@ class GraphNetwork(Network):
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of everything that the model computes with."""
+        """The hexadecimal SHA-256 of everything that the model computes with."""
         models = [model for model in (self.model, self.image_model) if model is not None]
         hashes = [model_hash(model) for model in models]
         return (

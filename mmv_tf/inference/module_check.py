@@ -40,7 +40,7 @@ _MOST_SPECIAL_ROWS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """Largest difference of a feature, and the root mean square of the module's values."""
+    """The largest difference of a feature, and the root mean square of the module's values."""
 
     greatest: float
     rms: float
@@ -53,7 +53,7 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class ModuleCheck:
-    """Result of a comparison.
+    """The result of a comparison.
 
     Attributes:
       differences: "MODALITY/FEATURE" -> `Difference`.

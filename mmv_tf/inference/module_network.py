@@ -52,7 +52,7 @@ def is_module(path: str | os.PathLike[str]) -> bool:
 
 
 class ModuleNetwork(Network):
-    """SavedModel with a signature for each modality.
+    """A SavedModel with a signature for each modality.
 
     Its settings come from the arguments, from sizes fixed in the graph, from the input contract of
     `mmv_tf.export`, and for published modules from a table; the rest are None. TensorFlow executes
@@ -162,7 +162,7 @@ class ModuleNetwork(Network):
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of the graph's file, the variables and the assets."""
+        """The hexadecimal SHA-256 of the graph's file, the variables and the assets."""
         if self._fingerprint is None:
             files = [self.path / saved_model_file.SAVED_MODEL_FILE]
             for folder in ("assets", "variables"):

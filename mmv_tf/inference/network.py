@@ -99,7 +99,7 @@ def with_settings(settings: Settings, changes: Mapping[str, Any] | None) -> Sett
 
 
 class Network(abc.ABC):
-    """Trained model: its modalities, its spaces, and a function from inputs to embeddings.
+    """A trained model: its modalities, its spaces, and a function from inputs to embeddings.
 
     Attributes:
       modalities: supported modalities, of "video", "image", "audio" and "text".
@@ -148,7 +148,7 @@ class Network(abc.ABC):
     @property
     @abc.abstractmethod
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of everything that the model computes with."""
+        """The hexadecimal SHA-256 of everything that the model computes with."""
 
     @abc.abstractmethod
     def description(self) -> dict[str, Any]:

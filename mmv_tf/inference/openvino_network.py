@@ -86,7 +86,7 @@ class OpenVinoNetwork(GraphNetwork):
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256; in float32 it equals that of the same model in TensorFlow."""
+        """The hexadecimal SHA-256; in float32 it equals that of the same model in TensorFlow."""
         fingerprint, computed = super().fingerprint, [self._precision]
         if self._quantized is not None:
             computed.append(self._quantized.weights_sha256)

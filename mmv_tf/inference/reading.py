@@ -39,7 +39,7 @@ class Block:
 
     @property
     def offsets(self) -> list[int]:
-        """First frame of each window in `grid_frames`."""
+        """The first frame of each window in `grid_frames`."""
         return [start - self.starts[0] for start in self.starts]
 
     def clips(self, windows: Windows) -> np.ndarray:

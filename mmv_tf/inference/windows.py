@@ -45,12 +45,12 @@ class Windows:
 
     @property
     def seconds(self) -> float:
-        """Duration of a window, in seconds."""
+        """The duration of a window, in seconds."""
         return self.num_frames / self.frame_rate
 
     @property
     def samples(self) -> int:
-        """Number of audio samples in a window."""
+        """The number of audio samples in a window."""
         return round(self.seconds * self.sample_rate)
 
     def starts(self, duration: float) -> list[int]:

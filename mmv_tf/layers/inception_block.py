@@ -82,7 +82,7 @@ class InceptionBlock(Layer):
 
     @property
     def output_channels(self) -> int:
-        """Number of channels after concatenation."""
+        """The number of channels after concatenation."""
         return self.filters[0] + self.filters[2] + self.filters[4] + self.filters[5]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

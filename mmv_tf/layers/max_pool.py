@@ -17,7 +17,7 @@ PADDINGS = ("valid", "same", "zeros_after")
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class MaxPool(keras.layers.MaxPooling3D):
-    """Max pooling over (time, height, width): `keras.layers.MaxPooling3D` with another gradient.
+    """Max pooling over (time, height, width): `keras.layers.MaxPooling3D` with its own gradient.
 
     The outputs are bit-identical. The gradient of a window goes to the first of its maxima, in the
     order of time, rows and columns. Without oneDNN (eager tapes, TF_ENABLE_ONEDNN_OPTS=0, builds

@@ -18,7 +18,7 @@ from mmv_tf.layers.temporal_shift import TemporalShift
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ResidualBlock(Layer):
-    """Residual block with batch norm and ReLU before each convolution (arXiv 1603.05027).
+    """A residual block with batch norm and ReLU before each convolution (arXiv 1603.05027).
 
     A bottleneck block convolves 1x1, 3x3, 1x1 with a quarter of the channels inside; a basic block
     convolves 1x1, 3x3 (as in MMV's released code, not the usual 3x3, 3x3). The temporal shift acts

@@ -150,7 +150,7 @@ class SentencePieceTokenizer(WordTokenizer):
 
     @property
     def pieces(self) -> Any:
-        """Tokenizer from tensorflow-text."""
+        """The tokenizer from tensorflow-text."""
         if self._pieces is None:
             if self.model is None:
                 raise ValueError("The tokenizer has no SentencePiece model; pass one.")
@@ -166,7 +166,7 @@ class SentencePieceTokenizer(WordTokenizer):
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids, including padding and unknown."""
+        """The number of ids, including padding and unknown."""
         return int(self.pieces.vocab_size().numpy()) + FIRST_WORD_ID
 
     def split(self, sentences: tf.Tensor) -> tf.RaggedTensor:

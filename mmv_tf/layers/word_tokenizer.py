@@ -146,7 +146,7 @@ class WordTokenizer(Layer):
 
     @property
     def vocabulary_size(self) -> int:
-        """Number of ids including padding and unknown; a table needs at least this many rows."""
+        """The number of ids, padding and unknown included; a table needs at least as many rows."""
         if self._places_are_ids:
             return self.lookup.vocabulary_size()
         return 1 + int(self._table().max())

@@ -64,7 +64,7 @@ class Source:
 
     @property
     def host(self) -> str:
-        """Host name and port of the server."""
+        """The host name and port of the server."""
         return host_of(self.address)
 
     def error(self, problem: str) -> FetchError:

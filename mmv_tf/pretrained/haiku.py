@@ -105,7 +105,9 @@ def import_haiku_checkpoint(
     ... )
     """
     if vocabulary is not None and word_vectors is not None:
-        raise ValueError("Got a vocabulary and word vectors; pass only one, as both name the rows.")
+        raise ValueError(
+            "Got both a vocabulary and word vectors; pass only one, since each names the rows."
+        )
     if vocabulary is None and first_word_id != 0:
         raise ValueError(
             f"first_word_id is {first_word_id}, but there is no vocabulary; pass `vocabulary` too."

@@ -85,7 +85,7 @@ class Published:
 
     @property
     def page(self) -> str | None:
-        """URL to open in a browser; None if no URL works any more."""
+        """The URL to open in a browser; None if no URL works any more."""
         if self.kaggle is not None:
             return f"https://www.kaggle.com/models/{self.kaggle}"
         return self.address

@@ -81,9 +81,9 @@ def words_from_list(
         )
     if first_word_id + len(words) > rows:
         raise ValueError(
-            f"The vocabulary has {len(words)} words, but the word table {rows - first_word_id} rows"
-            f" from {first_word_id} on; expected at most as many words: pass the list that the "
-            "table was made with, and the row of its first word (first_word_id)."
+            f"The vocabulary has {len(words)} words, but the word table has only "
+            f"{rows - first_word_id} rows from row {first_word_id} on; expected no more words: pass "
+            "the list that the table was made with, and the row of its first word (first_word_id)."
         )
     named = {word: first_word_id + index for index, word in enumerate(words)}
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
@@ -116,8 +116,8 @@ def words_from_ids(
     if min(ids) < 0 or max(ids) >= rows or len(ids) < rows - _MOST_WORDLESS:
         raise ValueError(
             f"The vocabulary has {len(words)} words with ids from {min(ids)} to {max(ids)}, but "
-            f"the word table {rows} rows; expected a word for all rows except two at most: pass "
-            "the words of the same network."
+            f"the word table has {rows} rows; expected a word for all rows, or for all but one or "
+            "two: pass the words of the same network."
         )
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
     leading = list(range(min(*ids, _MOST_WORDLESS)))
@@ -182,8 +182,8 @@ def _checked_list(words: Sequence[str], where: str) -> list[str]:
             raise ValueError(f"{place}, {word!r}, contains a line break; expected one word.")
         if word in first:
             raise ValueError(
-                f"{place} is {word!r}, like {first[word] + 1}; expected each word once: every row "
-                "counts, so name the copy <unused> or the like."
+                f"{place} is {word!r}, like {where} {first[word] + 1}; expected each word once: "
+                "every row counts, so name the copy <unused> or the like."
             )
         first[word] = index
     if not first:

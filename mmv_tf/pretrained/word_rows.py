@@ -142,7 +142,7 @@ class _Matcher:
 
     @property
     def matched(self) -> int:
-        """Number of groups with a word."""
+        """The number of groups with a word."""
         return sum(kind >= 0 for kind in self._kinds)
 
     def add(self, words: list[str], vectors: np.ndarray, name: str) -> None:

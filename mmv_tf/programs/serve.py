@@ -34,7 +34,9 @@ _MODEL = define_network_flags(required=False, image_model=True, settings=False, 
 _NAME = flags.DEFINE_string("model_name", _Defaults.model_name, "Name of the model in requests.")
 _HOST = flags.DEFINE_string("host", _Defaults.host, "Address to listen on.")
 _REST = flags.DEFINE_integer("http_port", _Defaults.rest_port, "HTTP port; 0: any free port.")
-_GRPC = flags.DEFINE_integer("grpc_port", _Defaults.grpc_port, "gRPC port; 0: any free, -1: none.")
+_GRPC = flags.DEFINE_integer(
+    "grpc_port", _Defaults.grpc_port, "gRPC port; 0: any free port; -1: none."
+)
 _KEY = flags.DEFINE_string(
     "api_key_file", None, "A file with the API key; default: the variable MMV_API_KEY."
 )

@@ -73,7 +73,7 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Destination:
-    """Folder to write a SavedModel to, optionally for serving.
+    """A folder to write a SavedModel to, optionally for serving.
 
     Attributes:
       directory: the folder.
@@ -110,7 +110,7 @@ class Destination:
 
     @property
     def target(self) -> pathlib.Path:
-        """Folder of the SavedModel."""
+        """The folder of the SavedModel."""
         root = pathlib.Path(self.directory)
         return root if self.version is None else root / str(self.version)
 

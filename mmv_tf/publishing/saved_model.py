@@ -72,7 +72,7 @@ FEATURES = ("before_head", "last_conv")
 
 
 class Publication(tf.train.Checkpoint):
-    """Object to save: callable, fine-tunable, with one signature for each modality.
+    """The object to save: callable, fine-tunable, with one signature for each modality.
 
     Signatures (all sizes except the channels are free): "video" float32 [B, T, H, W, 3] in [0, 1]
     -> before_head, va, vat; "audio" float32 [B, samples], a waveform in [-1, 1] at the network's

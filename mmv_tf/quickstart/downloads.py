@@ -37,7 +37,7 @@ class DownloadError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """Archive in the package index.
+    """An archive in the package index.
 
     Attributes:
       title: name in messages.

@@ -34,7 +34,7 @@ class Stopped(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """Program to run.
+    """A program to run.
 
     Attributes:
       name: name in messages and in the record.

@@ -17,7 +17,7 @@ _SAID = 0.5
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """Result of a search.
+    """The result of a search.
 
     Attributes:
       moments: moments, best first.

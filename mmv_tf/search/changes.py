@@ -18,7 +18,7 @@ from mmv_tf.util.storage.media import at_hand
 
 @dataclasses.dataclass(frozen=True)
 class Changes:
-    """Result of `compare`.
+    """The result of `compare`.
 
     Attributes:
       kept: videos of the index by their current names. A changed file keeps its former rows until

@@ -127,7 +127,7 @@ class Embedder:
 
     @functools.cached_property
     def frame_encoder(self) -> FrameEncoder:
-        """Encoder of frames, created at first use because that takes seconds."""
+        """The encoder of frames, created at first use because that takes seconds."""
         return FrameEncoder(self.encoder)
 
     @property

@@ -23,7 +23,7 @@ _SCALE = np.float32(2.0**112)
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """Term of a score, for one query.
+    """A term of a score, for one query.
 
     Attributes:
       matrix: float16 or float32 [N, D], unit vectors of the windows.
@@ -45,7 +45,7 @@ class Term:
 
 @dataclasses.dataclass(frozen=True)
 class RangesTerm:
-    """Term of a score whose rows have several vectors, of which the best counts.
+    """A term of a score whose rows have several vectors, of which the best counts.
 
     Attributes:
       vectors: float16 or float32 [V, D], unit vectors.

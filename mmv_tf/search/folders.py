@@ -139,7 +139,7 @@ def _label(path: pathlib.Path, taken: Mapping[str, str]) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Result of `find_all`.
+    """The result of `find_all`.
 
     Attributes:
       known: folders that the index already has, without forgotten ones.

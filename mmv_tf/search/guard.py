@@ -26,7 +26,7 @@ _UPLOADS = 4
 
 
 class Refused(Exception):
-    """Rejection of a body that is too large, too slow or one too many; answered by the guard.
+    """A body is too large, too slow or one too many; the guard answers the request.
 
     Args:
       status: HTTP status.
@@ -40,7 +40,7 @@ class Refused(Exception):
 
 
 class Guard:
-    """ASGI application that rejects large or slow bodies, and adds headers to answers.
+    """An ASGI application that rejects large or slow bodies, and adds headers to answers.
 
     Args:
       app: the page.

@@ -36,7 +36,7 @@ from mmv_tf.util.storage.media import at_hand
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Settings of an update.
+    """The settings of an update.
 
     Attributes:
       processes: number of decoding processes; 0 decodes in this process, which a file can then hang
@@ -78,7 +78,7 @@ class Options:
 
 @dataclasses.dataclass
 class IndexReport:
-    """Report of an update.
+    """The report of an update.
 
     Attributes:
       added, changed, removed, unchanged: names of videos.

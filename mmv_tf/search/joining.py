@@ -26,7 +26,7 @@ _SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class Joined(Merged):
-    """Report of `join_indexes`.
+    """The report of `join_indexes`.
 
     Attributes:
       videos, windows: content of the new index.

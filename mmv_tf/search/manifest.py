@@ -193,7 +193,7 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """Number of windows of all videos."""
+        """The number of windows of all videos."""
         return sum(video.count for video in self.videos)
 
     def kept_in(self, folders: Folders) -> Manifest:

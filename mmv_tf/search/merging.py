@@ -28,7 +28,7 @@ _OUTSIDE_SHARE = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class Merged:
-    """Report of a merge.
+    """The report of a merge.
 
     Attributes:
       faiss: matrix -> result of `approximate.build`.

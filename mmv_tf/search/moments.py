@@ -32,7 +32,7 @@ SEEN, HEARD, SAID = "seen", "heard", "said"
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """Reason why a moment was found.
+    """The reason why a moment was found.
 
     Attributes:
       kind: SEEN, HEARD or SAID.

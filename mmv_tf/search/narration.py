@@ -31,7 +31,7 @@ _DEAD_SHARE = 0.2
 
 @dataclasses.dataclass
 class Narrated:
-    """Report of an update.
+    """The report of an update.
 
     Attributes:
       captioned, transcribed: names of the videos whose captions or transcripts were indexed.

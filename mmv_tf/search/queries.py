@@ -33,7 +33,7 @@ _MAX_TEXT = 1000
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """Query as a vector.
+    """A query as a vector.
 
     Attributes:
       matrix: matrix of the index that it is compared with, or `FRAMES`.
@@ -90,7 +90,7 @@ class Query:
 
     @property
     def modality(self) -> str:
-        """Modality of the windows to compare with, `VISION` or `SOUND`."""
+        """The modality of the windows to compare with, `VISION` or `SOUND`."""
         return SOUND if self.within == SOUND else VISION
 
     @property

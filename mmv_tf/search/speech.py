@@ -68,7 +68,7 @@ class Passage:
 
 
 class SpeechWriter:
-    """Writer of a new file; a context manager.
+    """A writer of a new file; a context manager.
 
     Args:
       path: the file.

@@ -194,7 +194,7 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
 
 
 class Writer:
-    """Writer of an index, whose lock must be held.
+    """The writer of an index, whose lock must be held.
 
     Args:
       directory: folder of the index.

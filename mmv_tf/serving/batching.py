@@ -39,7 +39,7 @@ class _Waiting:
 
 
 class Batcher:
-    """Bounded queue in front of a function that takes batches, for one event loop.
+    """A bounded queue in front of a function that takes batches, for one event loop.
 
     Each of `executors` threads, when free, takes the oldest request and all that may share its
     call, up to the batch limits. If the graph rejects a batch, its halves run separately, down to
@@ -68,7 +68,7 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Number of requests in the queue."""
+        """The number of requests in the queue."""
         return self._count
 
     def start(self) -> None:
@@ -117,7 +117,7 @@ class Batcher:
         try:
             return await asyncio.wait_for(future, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            raise RequestError(TIMEOUT, "The request waited too long for the network.") from None
+            raise RequestError(TIMEOUT, "The request waited too long for the model.") from None
         finally:
             # An error's traceback refers to this frame: it would keep the inputs, and itself.
             del item, future

@@ -32,7 +32,7 @@ class ServerError(Exception):
 
 
 class Client(Protocol):
-    """Interface of both clients. Use each client from one thread at a time."""
+    """The interface of both clients. Use each client from one thread at a time."""
 
     def predict(self, signature: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Request a prediction.

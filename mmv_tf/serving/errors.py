@@ -34,7 +34,7 @@ _MAX_MESSAGE = 500  # characters: a message quotes the request, which may be lon
 
 
 class RequestError(Exception):
-    """Request that gets no prediction.
+    """A request that gets no prediction.
 
     Args:
       status: HTTP status.

@@ -35,7 +35,7 @@ _BYTES_SUFFIX = "_bytes"
 
 @dataclasses.dataclass(frozen=True)
 class PredictRequest:
-    """Parsed request for a prediction.
+    """A parsed request for a prediction.
 
     Attributes:
       signature: the requested signature.
@@ -169,7 +169,9 @@ def _numbers(name: str, values: list[Any], info: TensorInfo) -> np.ndarray:
         with np.errstate(over="ignore"):  # infinities get a message of their own
             return np.fromiter(values, info.dtype.as_numpy_dtype, len(values))
     except OverflowError:
-        raise bad_request(f"Input {name!r} has a number beyond {info.dtype.name}.") from None
+        raise bad_request(
+            f"Input {name!r} has a number outside the range of {info.dtype.name}."
+        ) from None
 
 
 def _strings(name: str, values: list[Any]) -> np.ndarray:

@@ -8,7 +8,7 @@ from mmv_tf.serving.errors import UNAVAILABLE, RequestError
 
 
 class MemoryBudget:
-    """Memory budget that all requests of one event loop share; not thread-safe.
+    """A memory budget that all requests of one event loop share; not thread-safe.
 
     Args:
       total: number of bytes.
@@ -24,7 +24,7 @@ class MemoryBudget:
 
 
 class Reservation:
-    """Share of one request in a `MemoryBudget`; freed when its block ends."""
+    """The share of one request in a `MemoryBudget`; freed when its block ends."""
 
     def __init__(self, budget: MemoryBudget):
         self._budget = budget

@@ -21,7 +21,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class TensorInfo:
-    """Input or output of a signature.
+    """An input or output of a signature.
 
     Attributes:
       dtype: TensorFlow's type.
@@ -36,7 +36,7 @@ class TensorInfo:
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """Function that clients can call."""
+    """A function that clients can call."""
 
     name: str
     inputs: Mapping[str, TensorInfo]
@@ -44,7 +44,7 @@ class Signature:
 
 
 class Servable:
-    """Loaded version of a model.
+    """A loaded version of a model.
 
     Any SavedModel works if its signatures are named and have the batch as first axis. Those written
     by `mmv_tf.publishing` have an input contract, against which requests are checked.

@@ -30,7 +30,7 @@ LOADING, AVAILABLE, UNLOADING = "LOADING", "AVAILABLE", "UNLOADING"
 
 
 class Service:
-    """Named model, for one event loop.
+    """A named model, for one event loop.
 
     Args:
       settings: the server's settings.
@@ -72,12 +72,12 @@ class Service:
 
     @property
     def version(self) -> int:
-        """Version of the model; 0 while it loads."""
+        """The version of the model; 0 while it loads."""
         return self._servable.version if self._servable else 0
 
     @property
     def waiting(self) -> int:
-        """Number of requests in the queue."""
+        """The number of requests in the queue."""
         return self._batcher.waiting if self._batcher else 0
 
     async def load(self) -> None:

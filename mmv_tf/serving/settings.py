@@ -114,7 +114,7 @@ class ServerSettings:
 
     @property
     def max_active(self) -> int:
-        """Maximum number of waiting and running requests; leaves connections for health checks."""
+        """The maximum number of waiting and running requests; health checks need connections too."""
         most = self.max_queue + self.executors * self.max_batch_rows
         return min(most, max(1, self.max_connections - _HEALTH_CONNECTIONS))
 

@@ -58,7 +58,7 @@ def to_arrays(
 def _to_array(name: str, info: TensorInfo, proto: Any, settings: ServerSettings) -> np.ndarray:
     if proto.dtype != info.dtype.as_datatype_enum:
         raise bad_request(
-            f"Input {name!r} is of type number {proto.dtype}; expected {info.dtype.name}."
+            f"Input {name!r} has type number {proto.dtype}; expected {info.dtype.name}."
         )
     if proto.tensor_shape.unknown_rank:
         raise bad_request(f"Input {name!r} has no shape.")

@@ -36,7 +36,7 @@ def is_gzip(encodings: Sequence[str]) -> bool:
 
 
 class GzipReader:
-    """Decompressor for the chunks of one gzip body, which may have several members."""
+    """A decompressor for the chunks of one gzip body, which may have several members."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(_GZIP)

@@ -110,7 +110,7 @@ class Uploads:
 
 
 class Upload:
-    """Upload of one request.
+    """The upload of one request.
 
     Attributes:
       started: start time on the event loop's clock.

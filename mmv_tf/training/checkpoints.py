@@ -40,7 +40,7 @@ class BrokenCheckpointError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """Result of a restoration.
+    """The result of a restoration.
 
     Attributes:
       path: folder of the checkpoint.

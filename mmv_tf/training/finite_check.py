@@ -22,7 +22,7 @@ class NotFiniteError(ValueError):
 
 
 class FiniteCheck:
-    """Counter of steps with non-finite values; stops the run after too many in a row.
+    """A counter of steps with non-finite values; stops the run after too many in a row.
 
     Args:
       objective: the training objective.

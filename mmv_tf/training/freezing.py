@@ -89,7 +89,7 @@ def unused_parts(model: EmbeddingGraph, pairs: Sequence[str]) -> list[str]:
 
 
 class Freezing:
-    """Selection of the variables that training changes, and of their learning rates.
+    """The variables that training changes, and their learning rates.
 
     Args:
       model: the model; it is changed only within `applied`.

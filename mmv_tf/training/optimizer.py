@@ -22,7 +22,7 @@ _NOT_DECAYED = ("bias", "gamma", "beta")
 
 
 class LossScale:
-    """Factor by which the loss is multiplied before differentiation.
+    """The factor by which the loss is multiplied before differentiation.
 
     It is halved when a gradient overflows, which skips that step, and doubled after 2000 steps
     without.

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 
 class RandomState(tf.train.experimental.PythonState):
-    """State of Python's and NumPy's generators, for `tf.train.Checkpoint`.
+    """The state of Python's and NumPy's generators, for `tf.train.Checkpoint`.
 
     Batches and augmentation depend only on the seed and the example (see `Reader.train`); the state
     serves a user's own data set or callback.

@@ -81,7 +81,7 @@ _STEPS = "training.steps"  # may be increased
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """Origin of a model's parts at the start of a run; see `EmbeddingGraph.parts`.
+    """The origin of a model's parts at the start of a run; see `EmbeddingGraph.parts`.
 
     Attributes:
       init_from: source of the weights; "" if all are random.

@@ -284,17 +284,17 @@ def _check_modalities(model: EmbeddingGraph, pairs: Sequence[str], source: Any) 
 def _misfit(theirs: keras.layers.Layer | None, part: keras.layers.Layer) -> str | None:
     """Return why a part can't have the weights of another, or None if it can."""
     if theirs is None:
-        return "its model has none"
+        return "missing in the model of init_from"
     found, wanted = _shapes(theirs), _shapes(part)
     if found == wanted:
         return None
     if len(found) != len(wanted):
-        return f"it has {len(found)} weights there and {len(wanted)} here"
+        return f"{len(found)} weights in init_from, but {len(wanted)} in this run"
     pairs = zip(found, wanted, strict=True)
     first = next((there, here) for there, here in pairs if there != here)
     (name, there), (other, here) = first
-    same = f"{name} has the shape {there} there and {here} here"
-    return same if name == other else f"{name} {there} there is {other} {here} here"
+    same = f"{name} has shape {there} in init_from, but {here} in this run"
+    return same if name == other else f"{name} {there} in init_from is {other} {here} in this run"
 
 
 def _shapes(part: keras.layers.Layer) -> list[tuple[str, tuple[int, ...]]]:
@@ -302,17 +302,17 @@ def _shapes(part: keras.layers.Layer) -> list[tuple[str, tuple[int, ...]]]:
 
 
 def _warn_of_settings(name: str, theirs: keras.layers.Layer, part: keras.layers.Layer) -> None:
-    """Warn if a part computes something else with the same weights."""
+    """Warn if a part computes something different with the same weights."""
     ignored = ("name", "dtype", "trainable", "bfloat16_from")
     before, now = theirs.get_config(), part.get_config()
     changed = [
-        f"{key} {before.get(key)!r} there, {value!r} here"
+        f"{key} is {before.get(key)!r} in init_from, but {value!r} in this run"
         for key, value in now.items()
         if key not in ignored and before.get(key) != value
     ]
     if changed:
         logger.warning(
-            "%s fits by its shapes but has other settings: %s.", name, "; ".join(changed)
+            "The shapes of %s match, but its settings differ: %s.", name, "; ".join(changed)
         )
 
 

@@ -106,7 +106,7 @@ def default_config() -> ml_collections.ConfigDict:
 
 
 class Trainer:
-    """Training loop of an embedding graph under a `tf.distribute` strategy.
+    """The training loop of an embedding graph under a `tf.distribute` strategy.
 
     Args:
       model: the model, created under `strategy.scope()`.

@@ -123,7 +123,7 @@ def _unknown_metric(metric: str, names: Sequence[str] | None) -> list[str]:
 
 
 class EarlyStop(tf.train.experimental.PythonState):
-    """Count of evaluations without improvement, which checkpoints store.
+    """A count of evaluations without improvement, which checkpoints store.
 
     Args:
       patience: number of evaluations in a row without improvement after which to stop; 0 for never.
@@ -239,7 +239,7 @@ class Validation:
 
     @property
     def state(self) -> dict[str, Any]:
-        """State for checkpoints, by name; none without early stopping."""
+        """The state for checkpoints, by name; none without early stopping."""
         return {"early_stop": self.early_stop} if self.early_stop.is_on else {}
 
     def is_missed(self, step: int) -> bool:

@@ -14,7 +14,7 @@ import keras
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """Call of a layer or operation within a model.
+    """A call of a layer or operation within a model.
 
     Attributes:
       layer: the model's own layer or operation.
@@ -34,7 +34,7 @@ class Call:
 
 
 class Graph:
-    """Calls of a functional model, in an order of computation.
+    """The calls of a functional model, in a valid order of computation.
 
     Args:
       network: a functional `keras.Model`; it is not changed.

@@ -17,7 +17,7 @@ _LINE_SECONDS = 10.0
 
 
 class Progress:
-    """Counter of work done, with its rate and the remaining time; use it as a context manager.
+    """A counter of work done, with its rate and the remaining time; use it as a context manager.
 
     On a terminal it draws a tqdm bar. Elsewhere (a log, a pipe) it prints a line at most every ten
     seconds and one at the end, such as

@@ -34,15 +34,15 @@ NUMBER = (int, float)
 
 
 class Count:
-    """Form of whole numbers from 0 to 2^63 - 1."""
+    """The form of whole numbers from 0 to 2^63 - 1."""
 
 
 class Positive:
-    """Form of finite numbers above 0."""
+    """The form of finite numbers above 0."""
 
 
 class Name:
-    """Form of file names without a folder."""
+    """The form of file names without a folder."""
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -29,7 +29,7 @@ class TaskError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Reason why a part of a task has no result: a source's status and a line for the user."""
+    """The reason why a part of a task has no result: a source's status and a line for the user."""
 
     status: str
     reason: str

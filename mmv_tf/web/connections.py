@@ -53,7 +53,7 @@ class Connections:
 
     @property
     def backlog(self) -> int:
-        """Number of new connections to accept at once, for Uvicorn's setting of that name.
+        """The number of new connections to accept at once, for Uvicorn's setting of that name.
 
         Small enough to close the excess before descriptors run out.
         """

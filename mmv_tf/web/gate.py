@@ -25,7 +25,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Gate:
-    """Filter of HTTP requests that are not meant for the server; WebSockets are refused.
+    """A filter of HTTP requests that are not meant for the server; WebSockets are refused.
 
     Args:
       app: the server's application.

@@ -35,7 +35,7 @@ MODELS_FOLDER = "models"
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Comparison declared by projects/narrated_world/config.py.
+    """The comparison declared by projects/narrated_world/config.py.
 
     Raises:
       ValueError: a variant to run is not declared, or uses more candidates than clips have.

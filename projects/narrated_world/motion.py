@@ -27,7 +27,7 @@ _STRIKES: dict[str, tuple[float, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """Path of an object, float32 arrays over T times.
+    """The path of an object, float32 arrays over T times.
 
     Attributes:
       x, y: its center, in half frames; right and up are positive.

@@ -100,7 +100,7 @@ def word_vectors(dim: int) -> np.ndarray:
 
 
 class Narrator:
-    """Narrator for the clips of a world.
+    """A narrator for the clips of a world.
 
     Args:
       seed: the world's seed.

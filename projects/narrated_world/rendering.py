@@ -35,7 +35,7 @@ _DOT_SHADE = 0.25
 
 
 class Renderer:
-    """Renderer of scenes as clips.
+    """A renderer of scenes as clips.
 
     Args:
       size: height and width in pixels.

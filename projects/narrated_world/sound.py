@@ -50,7 +50,7 @@ _CYCLE_SAMPLES = 2048
 
 
 class Synthesizer:
-    """Synthesizer of the scenes' audio.
+    """A synthesizer of the scenes' audio.
 
     Args:
       sample_rate: sample rate in Hz, a multiple of 250.

@@ -101,7 +101,7 @@ def test_an_imported_network_gets_the_words_of_its_module(tmp_path):
     assert model.metadata["words"]["matched"] == rows - 2
     assert model.tokenizer(["Red word5, nothing"]).numpy()[0, :3].tolist() == [2, 5, 0]
     shorter = modules.write_tf1(tmp_path / "shorter", "strings", words[:-4])
-    message = rf"{rows - 4} words with ids from 0 to {rows - 5}, but the word table {rows} rows"
+    message = rf"{rows - 4} words with ids from 0 to {rows - 5}, but the word table has {rows} rows"
     with pytest.raises(ValueError, match=message):
         import_haiku_checkpoint(checkpoint, vocabulary=shorter)
     # Without the names of the first two: rows 2 and on.

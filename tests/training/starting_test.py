@@ -151,7 +151,7 @@ def test_a_backbone_that_the_source_lacks_is_listed(config, source, tmp_path):
     )  # fmt: skip
     training.save_model(without, tmp_path / "vt.keras")
     config.init_from = str(tmp_path / "vt.keras")
-    with pytest.raises(ValueError, match="audio: its model has none"):
+    with pytest.raises(ValueError, match="audio: missing in the model of init_from"):
         make(config)
 
 
@@ -159,7 +159,10 @@ def test_a_backbone_that_the_source_lacks_is_listed(config, source, tmp_path):
 def test_weights_that_mean_something_else_are_told(config, caplog):
     config.model.text.mask_padding = True
     make(config)
-    assert "text fits by its shapes but has other settings: mask_padding False there" in caplog.text
+    assert (
+        "The shapes of text match, but its settings differ: mask_padding is False in init_from"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize(

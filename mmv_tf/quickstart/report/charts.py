@@ -35,7 +35,7 @@ Points = Sequence[tuple[float, float]]
 
 @dataclasses.dataclass(frozen=True)
 class Tick:
-    """Axis tick: its position in the SVG, and its label."""
+    """An axis tick: its position in the SVG, and its label."""
 
     place: float
     label: str
@@ -43,7 +43,7 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """Line of a chart: its label, CSS class, and points in SVG syntax."""
+    """A line of a chart: its label, CSS class, and points in SVG syntax."""
 
     label: str
     style: str
@@ -52,7 +52,7 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class LineChart:
-    """Chart of lines over training steps.
+    """A chart of lines over training steps.
 
     Attributes:
       title, x_label, y_label: texts.
@@ -72,7 +72,7 @@ class LineChart:
 
 @dataclasses.dataclass(frozen=True)
 class HeatMap:
-    """Similarity between every narration and every clip.
+    """The similarity between every narration and every clip.
 
     Attributes:
       picture: data URL of a PNG image.

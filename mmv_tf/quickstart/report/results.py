@@ -24,7 +24,7 @@ SEARCH_INDEX = "search_index"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """Contents of the steps' result files; clips are in the order of the film.
+    """The contents of the steps' result files; clips are in the order of the film.
 
     Attributes:
       manifest: manifest of the shards.

@@ -101,7 +101,7 @@ class Clips:
 
 
 class ClipResponse(FileResponse):
-    """Response with a clip, whole or in parts, which closes its descriptor when done.
+    """A response with a clip, whole or in parts, which closes its descriptor when done.
 
     Args:
       descriptor: descriptor of the clip's file.

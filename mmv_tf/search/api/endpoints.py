@@ -62,7 +62,7 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """Complete path."""
+        """The complete path."""
         return f"{PREFIX}{self.path}"
 
 

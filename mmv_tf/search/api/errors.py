@@ -19,7 +19,7 @@ _MAX_MESSAGE = 500  # characters: a message quotes the request, which may be lon
 
 
 class ApiError(Exception):
-    """Request that can't be answered.
+    """A request that can't be answered.
 
     Args:
       status: HTTP status.

@@ -38,7 +38,7 @@ PREFIX = "/api/v1"
 
 
 class Library:
-    """Content of an index; thread-safe.
+    """The content of an index; thread-safe.
 
     Args:
       searcher: the index.

@@ -57,7 +57,7 @@ class Attempts:
 
 
 class Tokens:
-    """ASGI application that refuses requests to the API without the token.
+    """An ASGI application that refuses requests to the API without the token.
 
     The token comes in the header `Authorization: Bearer`, or as the cookie that `cookie` derives
     from it, since browser players send no header.

@@ -44,15 +44,14 @@ def copy(
     part = next(p for p in reversed(timeline.parts) if p.video is not None and p.start <= start)
     if part.delay is not None or part.is_program_stream:
         raise MediaError(
-            f"{path}: its container stores no frame times (AVI, MPEG program stream); cut it "
-            "exactly instead (mode exact)."
+            f"{path}: its container stores no frame times (AVI, MPEG program stream); use "
+            "mode exact instead."
         )
     end = min(end, part.start + part.length)
     key = _key_frame(path, part, start)
     if start - key > _MOST_BEFORE:
         raise MediaError(
-            f"{path}: the key frame before {start:g} s is at {key:.2f} s; cut it exactly instead "
-            "(mode exact)."
+            f"{path}: the key frame before {start:g} s is at {key:.2f} s; use mode exact instead."
         )
     options = {"movflags": "faststart"}
     try:
@@ -89,9 +88,7 @@ def _copy_packets(
     for stream in streams:
         name = stream.codec_context.codec.canonical_name
         if name not in target.supported_codecs:
-            raise MediaError(
-                f"{path}: MP4 can't hold {name} as is; cut it exactly instead (mode exact)."
-            )
+            raise MediaError(f"{path}: MP4 can't hold {name} as is; use mode exact instead.")
     copies = {stream.index: target.add_stream_from_template(stream) for stream in streams}
     if video.codec_context.codec.canonical_name == "hevc" and video.codec_context.extradata:
         # Apple's players accept no other name for HEVC; Matroska has none.
@@ -158,7 +155,7 @@ def _with_decoding_times(path: str, packets: Iterable[av.Packet]) -> Iterator[av
         if packet.pts is None and packet.dts is None:
             continue  # the empty packet at the end
         if packet.pts is None:
-            raise MediaError(f"{path}: packets have no times; cut it exactly instead (mode exact).")
+            raise MediaError(f"{path}: its packets have no times; use mode exact instead.")
         held = waiting.setdefault(packet.stream.index, [])
         if packet.stream.index not in known and packet.dts is None:
             held.append(packet)
@@ -200,7 +197,7 @@ def _key_frame(path: str, part: Part, start: float) -> float:
                     break
             if math.isfinite(found):
                 return found
-    raise MediaError(f"{path}: there is no key frame before {start:g} s; cut it exactly.")
+    raise MediaError(f"{path}: there is no key frame before {start:g} s; use mode exact instead.")
 
 
 def _seek(

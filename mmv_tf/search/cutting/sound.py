@@ -26,7 +26,7 @@ _GAP_SECONDS = 0.03
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """Audio of a film, and how it is encoded.
+    """The audio of a film, and how it is encoded.
 
     Attributes:
       path, timeline: the film.

@@ -47,7 +47,7 @@ class Film:
 
     @property
     def begin(self) -> fractions.Fraction:
-        """Time of the first frame in seconds, on the clock of its timecode."""
+        """The time of the first frame in seconds, on the clock of its timecode."""
         if self.timecode is None:
             return fractions.Fraction(0)
         try:

@@ -56,7 +56,7 @@ class Rate:
 
     @property
     def nominal(self) -> int:
-        """Number of frames that a second of a timecode counts."""
+        """The number of frames that a second of a timecode counts."""
         return round(self.value)
 
     @property

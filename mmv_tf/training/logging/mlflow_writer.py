@@ -19,7 +19,7 @@ _LONGEST_VALUE = 500  # characters; servers of earlier versions refuse longer pa
 
 
 class MlflowWriter:
-    """Writer to an MLflow run, which a resumed run continues.
+    """A writer to an MLflow run, which a resumed run continues.
 
     Without a tracking URI in the environment, everything goes to the run folder: to the
     database "mlflow.db" (`mlflow ui --backend-store-uri=sqlite:///RUN/mlflow.db`), and images and

@@ -23,7 +23,7 @@ _CURVES = {"train": "train", "held_out": "validation"}
 
 
 class TensorBoardWriter:
-    """Writer of event files, as the runs NAME/train and NAME/validation in the run folder.
+    """A writer of event files, as the runs NAME/train and NAME/validation in the run folder.
 
     Args:
       run: the run. If its folder has been logged under another name, that name is kept.

@@ -16,7 +16,7 @@ from mmv_tf.training.logging.writers import LoggedRun
 
 
 class WandbWriter:
-    """Writer to a Weights & Biases run, which a resumed run continues.
+    """A writer to a Weights & Biases run, which a resumed run continues.
 
     Neither the code nor the terminal output is uploaded.
 

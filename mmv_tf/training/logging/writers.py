@@ -55,7 +55,7 @@ class LoggedRun:
 
 
 class Writer(Protocol):
-    """Destination of a run's log.
+    """A destination of a run's log.
 
     Names are paths that begin with "train" or "held_out", such as "train/loss".
     """
@@ -77,7 +77,7 @@ class Writer(Protocol):
 
 
 class Writers:
-    """Group of a run's writers. A writer that fails is dropped with a warning; training continues.
+    """The writers of a run. A writer that fails is dropped with a warning; training continues.
 
     Args:
       names: writers; see `settings.WRITERS`.

@@ -114,7 +114,7 @@ def _take(store: Store, name: str, content: bytes, where: str, doing: str) -> No
         store.remove([name])
         for other, entry in alive.items():
             _wait_for_end(store, other, entry, now, where, doing)
-    raise ValueError(f"{where}: other programs are starting {doing} too; start only one.")
+    raise ValueError(f"{where}: other programs started at the same time ({doing}); start only one.")
 
 
 def _wait_for_end(

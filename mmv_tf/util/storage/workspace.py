@@ -42,7 +42,7 @@ _CLAIMS = ".claims"
 
 @dataclasses.dataclass(frozen=True)
 class Role:
-    """Use that a program makes of a flag's value.
+    """The use that a program makes of a flag's value.
 
     Attributes:
       kind: "input", a file or folder that is read; "model", the same, but of a training run;
