@@ -90,7 +90,7 @@ class Encoder:
         return None
 
     def require(self, names: Iterable[str], consequence: str) -> None:
-        """Check that the model has some settings.
+        """Check that the model has the given settings.
 
         Args:
           names: fields of `Settings`.

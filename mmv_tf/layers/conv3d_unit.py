@@ -61,7 +61,7 @@ class Conv3DUnit(Layer):
         super().__init__(**kwargs)
         if len(kernel_size) != 3 or len(strides) != 3:
             raise ValueError(
-                "Expected kernel_size and strides as (time, height, width), got "
+                "Expected kernel_size and strides as (time, height, width); got "
                 f"{tuple(kernel_size)} and {tuple(strides)}."
             )
         check_sizes(filters=filters)

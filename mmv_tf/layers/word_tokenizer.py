@@ -199,7 +199,7 @@ class WordTokenizer(Layer):
         return tf.strings.split(text)
 
     def as_looked_up(self, words: Sequence[str]) -> list[str]:
-        """Return the vocabulary in the form that words of sentences take."""
+        """Return the vocabulary in the form in which words of sentences are looked up."""
         return _composed(words)
 
     def knows(self, ids: tf.Tensor) -> tf.Tensor:

@@ -31,7 +31,7 @@ def checked_values(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.n
 
 
 def some(names: Iterable[object], limit: int = 5) -> str:
-    """Return the first of many names, as text for an error."""
+    """Return the first few of many names, as text for an error message."""
     listed = [repr(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "nothing") + more

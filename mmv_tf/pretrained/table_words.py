@@ -82,8 +82,9 @@ def words_from_list(
     if first_word_id + len(words) > rows:
         raise ValueError(
             f"The vocabulary has {len(words)} words, but the word table has only "
-            f"{rows - first_word_id} rows from row {first_word_id} on; expected no more words: pass "
-            "the list that the table was made with, and the row of its first word (first_word_id)."
+            f"{rows - first_word_id} rows from row {first_word_id} on; expected no more "
+            "words: pass the list that the table was made with, and the row of its first word "
+            "(first_word_id)."
         )
     named = {word: first_word_id + index for index, word in enumerate(words)}
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()

@@ -92,7 +92,7 @@ def define_fit() -> None:
 
 
 def fit(argv: list[str]) -> int | None:
-    """Fit, and write the classifier, results and report."""
+    """Fit a classifier, and write it with its results and report."""
     del argv
     from mmv_tf.classification import fine_tuning
     from mmv_tf.classification.classifier import check_name
@@ -264,7 +264,7 @@ def define_export() -> None:
 
 
 def export(argv: list[str]) -> int | None:
-    """Write the folder."""
+    """Write the folder of the SavedModel."""
     del argv
     from mmv_tf.classification import load_classifier
     from mmv_tf.classification.export import export_classifier

@@ -173,7 +173,7 @@ def _parse_C(text: str) -> str | float:
 
 def _compare(paths: Sequence[str]) -> None:
     if len(paths) != 2:
-        raise command_line.UsageError(f"--compare expects two results files, got {len(paths)}.")
+        raise command_line.UsageError(f"--compare expects two results files; got {len(paths)}.")
     first, second = paths
     outcome = compare(first, second)
     print(format_comparison(outcome))

@@ -42,7 +42,7 @@ _WORDS = ((0.99, "very likely"), (LEAST, "likely"), (0.75, "doubtful"))
 
 
 def word(confidence: float) -> str:
-    """Return a word for a confidence."""
+    """Return a word that describes a confidence."""
     return next((text for least, text in _WORDS if confidence >= least), "unlikely")
 
 

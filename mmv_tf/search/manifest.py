@@ -75,7 +75,7 @@ LABELS = "labels"
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """Speech cues of a video, in a file of `speech`.
+    """Speech cues of a video, in a file that `speech` wrote.
 
     Attributes:
       part: name of the file; "" without cues.

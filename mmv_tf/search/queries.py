@@ -133,7 +133,9 @@ def embed_query(
     mean = embed(pixels)[space].mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length == 0:
-        raise ValueError("The windows of the query cancel each other out; use a part of it.")
+        raise ValueError(
+            "The windows of the query cancel each other out; use only a part of the query."
+        )
     return Asked(matrix, (mean / length).astype(np.float32), query.weight, query.kind)
 
 

@@ -67,5 +67,7 @@ def mean_vector(
     mean = np.asarray(vectors[chosen], np.float32).mean(axis=0)
     length = float(np.linalg.norm(mean))
     if length == 0:
-        raise ValueError("The windows of the moment cancel each other out; use a part of it.")
+        raise ValueError(
+            "The windows of the moment cancel each other out; use only a part of the moment."
+        )
     return (mean / length).astype(np.float32)

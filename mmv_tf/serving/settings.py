@@ -114,7 +114,7 @@ class ServerSettings:
 
     @property
     def max_active(self) -> int:
-        """The maximum number of waiting and running requests; health checks need connections too."""
+        """The maximum number of waiting and running requests, leaving room for health checks."""
         most = self.max_queue + self.executors * self.max_batch_rows
         return min(most, max(1, self.max_connections - _HEALTH_CONNECTIONS))
 

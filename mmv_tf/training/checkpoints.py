@@ -190,7 +190,7 @@ class CheckpointStore:
     def restore(
         self, shared: tf.train.Checkpoint, own: tf.train.Checkpoint | None = None
     ) -> Restored | None:
-        """Restore the newest readable checkpoint; warn if it isn't the newest.
+        """Restore the newest readable checkpoint; warn if a newer one can't be read.
 
         Returns:
           None if there is no checkpoint.

@@ -38,7 +38,7 @@ def check(
     config: ml_collections.ConfigDict,
     evaluated: Sequence[ml_collections.ConfigDict] = (),
 ) -> None:
-    """Check what can be checked about a run before it starts.
+    """Check everything about a run that can be checked before it starts.
 
     Args:
       config: the run's configuration; see `configs/`.

@@ -15,7 +15,7 @@ _Entry = TypeVar("_Entry")
 
 
 class Registry(Generic[_T]):
-    """Parts of one kind by name.
+    """The parts of one kind, by name.
 
     Args:
       kind: noun for messages, such as "backbone".

@@ -78,7 +78,7 @@ def test_a_benchmark_runs_and_mistakes_are_told(run, tmp_path, tiny_model):
     ("arguments", "message"),
     [
         (["--protocol=esc10_linear"], "--model is missing"),
-        (["--compare=a.json"], "expects two results files, got 1"),
+        (["--compare=a.json"], "expects two results files; got 1"),
         (["--protocol=esc11"], "esc11"),
         (["--protocol=narrated_world"], "python -m projects.narrated_world.evaluate"),
     ],

@@ -118,7 +118,7 @@ class Library:
         return MomentId(moment.video, moment.start, end), folders, video
 
     def found(self, key: str) -> tuple[Folders, Video]:
-        """Return the folders of the index and the video with an id.
+        """Return the folders of the index, and the video with this id.
 
         Raises:
           ApiError: the index has no such video.

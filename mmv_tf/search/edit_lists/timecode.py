@@ -34,7 +34,7 @@ class Rate:
 
     @classmethod
     def nearest(cls, frame_rate: float) -> Rate:
-        """Return the rate of editing programs that is closest to a film's."""
+        """Return the rate supported by editing programs that is closest to a film's."""
         return cls(min(_RATES, key=lambda rate: abs(float(rate) - frame_rate)))
 
     @classmethod

@@ -72,7 +72,7 @@ def outline(url: str, is_media: Callable[[str], bool]) -> pathlib.Path:
 
 
 def outlined(path: pathlib.Path) -> None:
-    """Put a placeholder for one object of the mirror, if nothing is there and it exists.
+    """Put a placeholder for one object of the mirror, if the object exists and no file is there.
 
     Raises:
       StorageError: the store can't be asked.

@@ -170,7 +170,7 @@ def named_in(text: str) -> str:
 
 
 def local_of(name: str) -> str:
-    """Return the local path of what `name_of` calls by its URL; any other path as it is."""
+    """Return the local path for a name that `name_of` returned; any other path unchanged."""
     return str(mirror_path(name)) if is_remote(name) else name
 
 
