@@ -113,7 +113,7 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
     if missing:
         looked.problems.append(
             f"There is no split {' or '.join(map(repr, missing))} in {config.directory}: it has "
-            f"{', '.join(splits) or 'none'}; prepare it, or choose with {setting}"
+            f"{', '.join(splits) or 'none'}; prepare that split, or choose another with {setting}"
         )
         return looked
     clips = sum(splits[name]["num_examples"] for name in names)

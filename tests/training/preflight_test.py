@@ -57,7 +57,7 @@ def test_all_that_is_wrong_is_in_one_error(tmp_path):
     message = str(error.value)
     assert (
         f"There is no split 'unbalanced_train' in {tmp_path / 'audioset'}: it has balanced_train, "
-        "eval; prepare it, or choose with data.split" in message
+        "eval; prepare that split, or choose another with data.split" in message
     )
     assert f"There is no split 'validation' in {tmp_path / 'howto100m'}: it has train;" in message
     assert "training.evaluate_split, or training.evaluate_every_steps=0" in message
