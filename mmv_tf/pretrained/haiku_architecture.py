@@ -111,8 +111,8 @@ def _depth(params: Tree, prefix: str, last_convolution: str) -> int:
     depths = _BOTTLENECK_DEPTHS if bottleneck else _BASIC_DEPTHS
     if counts not in depths:
         raise ValueError(
-            f"{prefix}0 to 3 have {counts} blocks (including missing or extra blocks); expected "
-            f"one of {sorted(depths)}."
+            f"{prefix}0 to 3 have {counts} blocks, so some are missing or extra; expected one of "
+            f"{sorted(depths)}."
         )
     return depths[counts]
 

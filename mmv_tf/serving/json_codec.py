@@ -143,7 +143,7 @@ def to_array(name: str, info: TensorInfo, value: Any, settings: ServerSettings) 
         if set(map(type, level)) != {list}:
             raise bad_request(
                 f"Input {name!r} must be lists nested {len(info.shape)} deep, of equal length at "
-                f"each depth; at depth {depth} there is something else."
+                f"each depth; at depth {depth} not everything is a list."
             )
         lengths = set(map(len, level))
         if len(lengths) != 1:

@@ -66,8 +66,8 @@ def open_weights(source: Path, vocabulary: Path | Sequence[str] | None = None) -
 
 def _classifier_given(path: pathlib.Path) -> ValueError:
     return ValueError(
-        f"{path} holds a classifier, which has labels and no embeddings: use it with python -m "
-        "mmv classify (predict, evaluate, export), or give the network that it was made from."
+        f"{path} holds a classifier, which has labels and no embeddings; use it with mmv classify "
+        "(predict, evaluate, export), or give the network that it was made from."
     )
 
 

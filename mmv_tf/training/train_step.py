@@ -76,8 +76,8 @@ class TrainStep:
             raise ValueError("Use either training.accumulate or training.gradient_cache, not both.")
         if training.jit_compile and replicas > 1:
             raise ValueError(
-                "training.jit_compile supports one replica: the batch norms and losses of several "
-                "replicas communicate, which XLA can't compile here."
+                "training.jit_compile supports only one replica: the batch norms and losses of "
+                "several replicas communicate, which XLA can't compile here."
             )
         self.model = model
         self.objective = objective
