@@ -79,7 +79,7 @@ class Sentence(Backbone):
         """
         expected = (self.vocabulary_size, self.embedding_dim)
         if vectors.shape != expected:
-            raise ValueError(f"The word vectors have shape {vectors.shape}, expected {expected}.")
+            raise ValueError(f"The word vectors have shape {vectors.shape}; expected {expected}.")
         if not np.isfinite(vectors).all():
             raise ValueError("The word vectors have values that are not finite.")
         self.embedding.embeddings.assign(vectors)

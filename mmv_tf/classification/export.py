@@ -99,10 +99,13 @@ class ClassifierPublication(tf.train.Checkpoint):
     def __init__(self, classifier: Classifier, options: ExportOptions):
         super().__init__()
         if options.modalities is not None or options.normalized:
-            raise ValueError("A classifier has one modality and no embeddings; omit these options.")
+            raise ValueError(
+                "A classifier has one modality and no embeddings; omit modalities and normalized."
+            )
         if options.video_jpeg and classifier.modality != VIDEO:
             raise ValueError(
-                f"JPEG frames are for video classifiers; this one expects {classifier.modality}."
+                "Only video classifiers accept JPEG frames; this one expects "
+                f"{classifier.modality}."
             )
         network = classifier.network
         # Kept in a function to hide it from TensorFlow, which saves tracked objects with all

@@ -81,7 +81,9 @@ def fine_tune(
     """
     labeled.check_trainable()
     if options.feature != BEFORE_HEAD:
-        raise ValueError(f"Fine-tuning supports {BEFORE_HEAD}, not {options.feature}.")
+        raise ValueError(
+            f"The feature is {options.feature}; fine-tuning supports only {BEFORE_HEAD}."
+        )
     check_weights(encoder)
     encoder.network.check_input(encoder.embedded_as(labeled.modality))
     cut = ClipReader(encoder, labeled.modality, options.windows).cut

@@ -53,7 +53,7 @@ class FitOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """New classifier, and the facts about its fit.
+    """New classifier, with information about its fit.
 
     Attributes:
       classifier: the classifier.
@@ -223,7 +223,7 @@ def evaluate(
     found = score_clips(classifier, clips, failures)
     failures.check()
     if not found:
-        raise ValueError(f"{labeled.source}: no clip can be read.")
+        raise ValueError(f"{labeled.source}: none of the clips can be read.")
     known = dataclasses.replace(labeled, labels=classifier.labels)
     readable = [clip for clip, _ in found]
     return ScoredClips(

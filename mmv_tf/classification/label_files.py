@@ -68,8 +68,8 @@ def read_labels(
         lost = sorted(_labels_of(everything) - _labels_of(clips))
         if lost:
             raise ValueError(
-                f"{path}: {named(lost)} {'have' if lost[1:] else 'has'} no {modality} file; add "
-                "some, or remove the folder."
+                f"{path}: {named(lost)} {'have' if lost[1:] else 'has'} no {modality} files; add "
+                "some, or remove the folder{'s' if lost[1:] else ''}."
             )
     else:
         clips = _read_table(path, path.parent if data is None else pathlib.Path(data))
@@ -130,8 +130,8 @@ def _read_folder(root: pathlib.Path) -> list[Clip]:
         if loose:
             raise ValueError(
                 f"{outer}: {named(sorted(map(printable_name, loose)))} "
-                f"{'are' if loose[1:] else 'is'} in no class; move each file to the folder of its "
-                "class."
+                f"{'are' if loose[1:] else 'is'} not in a class folder; move each file to the "
+                "folder of its class."
             )
         for folder in classes:
             label = printable_name(folder.name)
@@ -174,7 +174,7 @@ def _of_one_modality(
         unknown = [clip.name for clip in clips if kind_of(clip.path) is None]
         if unknown:
             raise ValueError(
-                f"{source}: {named(unknown)} has no known suffix of videos, audio or images; "
+                f"{source}: {named(unknown)} has no known video, audio or image suffix; "
                 "correct the path, or set the modality."
             )
         if len(kinds) > 1:
@@ -186,7 +186,7 @@ def _of_one_modality(
     kept = [clip for clip in clips if kind_of(clip.path) in (*_KINDS[modality], None)]
     others = sorted({clip.name for clip in clips} - {clip.name for clip in kept})
     if not kept:
-        raise ValueError(f"{source}: holds no {modality}; check the modality.")
+        raise ValueError(f"{source}: contains no {modality} files; check the modality.")
     return kept, modality, tuple(others)
 
 
@@ -201,8 +201,8 @@ def _read_table(path: pathlib.Path, data: pathlib.Path) -> list[Clip]:
     missing = list(dict.fromkeys(row.name for row in rows if not row.path.is_file()))
     if missing:
         raise ValueError(
-            f"{path}: {len(missing)} of the files are missing: {named(missing)}; paths are "
-            f"relative to {data}; correct them."
+            f"{path}: {len(missing)} of the files are missing: {named(missing)}; correct the "
+            f"paths, which are relative to {data}."
         )
     groups: dict[pathlib.Path, str] = {}
     merged: dict[tuple[pathlib.Path, float, float | None, str], _Row] = {}
@@ -258,7 +258,7 @@ class _Row:
         text = well_formed(cells["label"])
         pieces = [piece.strip() for piece in text.split(SEPARATOR) if piece.strip()]
         if not pieces and SEPARATOR in text:
-            raise ValueError(f"{where}: got the labels {text!r}; expected names between the ';'.")
+            raise ValueError(f"{where}: got the labels {text!r}; expected names separated by ';'.")
         return cls(
             where=where,
             path=pathlib.Path(os.path.realpath(data / name)),
@@ -273,7 +273,7 @@ class _Row:
         )
 
     def with_labels(self, other: _Row) -> _Row:
-        """Return the row with the labels of another row for the same clip added."""
+        """Return this row with the labels of another row for the same clip added."""
         labels = tuple(dict.fromkeys((*self.labels, *other.labels)))
         return dataclasses.replace(self, labels=labels)
 

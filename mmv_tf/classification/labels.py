@@ -64,7 +64,7 @@ class Clip:
 
     @property
     def film(self) -> str:
-        """The group, or else the file."""
+        """The group, or the file if there is no group."""
         return f"group {self.group}" if self.group else str(self.path)
 
 
@@ -192,7 +192,7 @@ def check_labels(labels: Sequence[str], source: str) -> None:
 
 
 def check_spellings(labels: Iterable[str], source: str) -> None:
-    """Check that no two labels differ only in case and blanks.
+    """Check that no two labels differ only in case and spaces.
 
     Raises:
       ValueError: two labels do; the message names both.
@@ -203,8 +203,8 @@ def check_spellings(labels: Iterable[str], source: str) -> None:
         first = known.setdefault(key, label)
         if first != label:
             raise ValueError(
-                f"{source}: the labels {first!r} and {label!r} differ only in case, blanks or "
-                "character forms; spell them alike."
+                f"{source}: the labels {first!r} and {label!r} differ only in case, spaces or "
+                "character forms; use one spelling."
             )
 
 

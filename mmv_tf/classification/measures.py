@@ -96,7 +96,7 @@ def metrics(scored: ScoredClips) -> dict[str, dict[str, Any]]:
 
 
 def calibration_error(scored: ScoredClips) -> float:
-    """Return the mean distance between scores and the fraction of them that are correct.
+    """Return the mean distance between scores and the fraction that are correct.
 
     Scores (of the predicted label, or for several labels all) are divided into ten bins of equal
     width; the distances between the bins' means are weighted by bin size.

@@ -103,8 +103,8 @@ class ClassifierNetwork(keras.Model):
         ranks = _RANKS[self.modality]
         if inputs.shape.rank not in ranks or not inputs.dtype.is_floating:
             raise ValueError(
-                f"The {self.modality} is {inputs.dtype.name} {tuple(inputs.shape)}; expected float "
-                f"with {' or '.join(map(str, ranks))} dimensions."
+                f"The {self.modality} is {inputs.dtype.name} {tuple(inputs.shape)}; expected "
+                f"floats with {' or '.join(map(str, ranks))} dimensions."
             )
         if self.modality == AUDIO and inputs.shape.rank == 2:
             inputs = self.log_mel(inputs)
@@ -185,7 +185,7 @@ def _check_arguments(
         raise ValueError(f"windows is {windows}; expected 1 to {MAX_WINDOWS}.")
     check_form(list(labels) if isinstance(labels, tuple) else labels, [str], "labels")
     if len(set(labels)) < len(labels):
-        raise ValueError("labels has a duplicate; expected each name once.")
+        raise ValueError("labels contains a duplicate; expected each name once.")
     check_labels(labels, "the classifier")
     check_form(metadata, _FORM)
 

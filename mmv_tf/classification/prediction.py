@@ -47,7 +47,7 @@ class PredictOptions:
 
 
 def find_clips(sources: Sequence[str | os.PathLike[str]], modality: str) -> list[Clip]:
-    """Return the given files, and a modality's files in folders and subfolders, each once.
+    """Return the given files and a modality's files in the given folders, each once.
 
     Raises:
       ValueError: a source does not exist, or a folder has no such file.
@@ -59,7 +59,7 @@ def find_clips(sources: Sequence[str | os.PathLike[str]], modality: str) -> list
         elif source.is_dir():
             paths = [path for path in media_files(source) if readable_as(path, modality)]
             if not paths:
-                raise ValueError(f"{source}: no file of {modality} found; check the folder.")
+                raise ValueError(f"{source}: no {modality} files found; check the folder.")
         else:
             raise ValueError(f"{source}: no such file or folder.")
         for path in paths:
@@ -70,7 +70,7 @@ def find_clips(sources: Sequence[str | os.PathLike[str]], modality: str) -> list
 
 
 def told_modality(sources: Sequence[str | os.PathLike[str]]) -> str:
-    """Return the modality of files, and of those in folders and subfolders, from their suffixes.
+    """Infer the modality of files, and of files in folders, from their suffixes.
 
     Raises:
       ValueError: a source does not exist, or the files are of several modalities, or of none.
@@ -84,8 +84,8 @@ def told_modality(sources: Sequence[str | os.PathLike[str]]) -> str:
     if len(found) != 1:
         names = " and ".join(sorted(map(str, found))) or "no media"
         raise ValueError(
-            f"By their suffixes, the files are {names}; set the modality: --modality="
-            f"{' or '.join(MODALITIES)}."
+            f"Expected files of one modality; their suffixes indicate {names}; set the "
+            f"modality: --modality={' or '.join(MODALITIES)}."
         )
     return str(found.pop())
 

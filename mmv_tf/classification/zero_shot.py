@@ -50,8 +50,8 @@ class ZeroShotClassifier(Scorer):
         check_labels(labels, "labels")
         if len(set(labels)) < len(labels) or len(labels) < 2:
             raise ValueError(
-                f"Got {len(labels)} labels, {len(set(labels))} of them different; expected "
-                "at least two, each once."
+                f"Got {len(labels)} labels, {len(set(labels))} of them distinct; expected "
+                "at least two, without duplicates."
             )
         if not temperature > 0:
             raise ValueError(f"temperature is {temperature}; expected a number above 0.")

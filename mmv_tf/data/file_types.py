@@ -46,7 +46,7 @@ def is_media(name: str | os.PathLike[str]) -> bool:
 
 
 def is_usual(name: str | os.PathLike[str]) -> bool:
-    """Return whether a suffix is a usual one, which is preferred among files with equal names."""
+    """Return whether a suffix is a usual one; among files with equal names, those are preferred."""
     suffix = os.path.splitext(name)[1].lower()
     return any(suffix in known for known in _USUAL.values())
 
@@ -60,13 +60,13 @@ class MediaError(TaskError):
 
 
 def check_aspect(width: int, height: int, path: object) -> None:
-    """Reject very elongated frames and images, whose long side scaling could make too large.
+    """Reject very elongated frames and images; scaling could make their long side too large.
 
     Raises:
       MediaError: the ratio of the sides is too large.
     """
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise MediaError(
-            f"{path}: the image is {width} x {height}; expected sides within a ratio of "
-            f"{_MAX_ASPECT}; crop it."
+            f"{path}: the image is {width} x {height}; expected an aspect ratio of at "
+            f"most {_MAX_ASPECT}; crop it."
         )

@@ -110,7 +110,7 @@ def center_crop(source: Source, short_side: int, size: int, name: str | None = N
     """
     if size > short_side:
         raise ValueError(
-            f"The crop has {size} pixels; expected at most the short side's {short_side}; "
+            f"The crop is {size} pixels wide; expected at most {short_side}, the short side; "
             "make it smaller."
         )
     upright, _ = _upright(source, short_side, _name(source, name))

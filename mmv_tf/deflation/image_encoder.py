@@ -105,7 +105,7 @@ def main_output(outputs: Any) -> tf.Tensor:
     if len(flat) != 1:
         raise ValueError(
             f"The model has {len(flat)} outputs, none of them called 'before_head'; the fit needs "
-            "one output. Build a network with that output alone."
+            "one output. Build a network with only the output to fit."
         )
     return flat[0]
 

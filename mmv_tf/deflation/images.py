@@ -60,7 +60,9 @@ def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int 
     records = [path for path in files if _is_record(path)]
     if bool(pictures) == bool(records):
         found = "both images and TFRecords" if pictures else "neither images nor TFRecords"
-        raise ValueError(f"{directory} holds {found}; pass a folder with one kind.")
+        raise ValueError(
+            f"{directory} contains {found}; pass one with images or TFRecords, not both."
+        )
     if records:
         return _from_records(records, size, count, seed)
     order = np.random.default_rng(seed).permutation(len(pictures))
@@ -214,7 +216,10 @@ def _from_records(files: Sequence[pathlib.Path], size: int, count: int, seed: in
             raise ValueError(f"{path} is damaged: {error.message}.") from error
     _report_refused(refused)
     if not images:
-        raise ValueError(f"No {keys.FRAMES!r} in the records of {files[0].parent} can be read.")
+        raise ValueError(
+            f"None of the records in {files[0].parent} has a readable {keys.FRAMES!r}; pass a "
+            "folder of such records, or of images."
+        )
     return _as_floats(images)
 
 

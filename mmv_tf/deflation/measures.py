@@ -115,12 +115,14 @@ def count_multiplications(function: Any) -> int:
             turned = operation.get_attr("transpose_a" if operation.type == "MatMul" else "adj_x")
             each = operation.inputs[0].shape[-2 if turned else -1]
         elif operation.type in ("PartitionedCall", "StatefulPartitionedCall", "Einsum"):
-            raise ValueError(f"{operation.name} is a {operation.type}, which can't be counted.")
+            raise ValueError(
+                f"{operation.name} is a {operation.type}, whose multiplications can't be counted."
+            )
         else:
             continue
         outputs = operation.outputs[0].shape.num_elements()
         if outputs is None or each is None:
-            raise ValueError(f"{operation.name} has sizes that are not known.")
+            raise ValueError(f"{operation.name} has unknown sizes.")
         total += outputs * each
     return total
 

@@ -43,7 +43,7 @@ class NormPair:
     rectified: bool
 
     def activate(self, values: tf.Tensor) -> tf.Tensor:
-        """Return what the following layers receive for a batch norm's output."""
+        """Apply the activation that follows the batch norm, if any, to its output."""
         return values if self.activation is None else self.activation(values)
 
 

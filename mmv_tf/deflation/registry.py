@@ -156,7 +156,7 @@ class Walk:
         return self.add(new, *inputs, weights=weights, has_time=has_time)
 
     def mark(self, outputs: Any, has_time: bool, frames: int | None = None) -> Any:
-        """Record whether the original's tensors have a time axis, and its length; return them."""
+        """Record whether original tensors have a time axis, and its length; return `outputs`."""
         for tensor in _tensors(outputs):
             if frames is not None:
                 self._frames[id(tensor)] = (tensor, frames)

@@ -51,11 +51,11 @@ def deflate_naively(model: Any, num_frames: int | None = None) -> ImageEncoder:
 
 
 def walk_network(model: Any, num_frames: int | None = None) -> tuple[ImageEncoder, dict[str, Any]]:
-    """Deflate, and return for each layer of the image model the original's layer it replaces."""
+    """Deflate, and map each layer of the image model to the original's layer that it replaces."""
     if isinstance(model, ImageEncoder):
         raise DeflationError("This is an image encoder: it is already deflated.")
     if not isinstance(model, keras.layers.Layer):
-        raise DeflationError(f"Got a {type(model).__name__}; expected a Keras network on clips.")
+        raise DeflationError(f"Got a {type(model).__name__}; expected a Keras network for clips.")
     if num_frames is not None and num_frames < 1:
         raise ValueError(f"num_frames is {num_frames}; expected 1 or more.")
     walk = Walk(num_frames)

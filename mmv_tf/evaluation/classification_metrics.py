@@ -26,7 +26,7 @@ def check_scores(scores: np.ndarray, name: str = "scores") -> np.ndarray:
     """
     scores = np.asarray(scores, np.float64)
     if scores.ndim != 2 or not scores.size:
-        raise ValueError(f"The {name} have shape {scores.shape}, expected [N, classes].")
+        raise ValueError(f"The {name} have shape {scores.shape}; expected [N, classes].")
     if not np.isfinite(scores).all():
         raise ValueError(f"The {name} contain values that are not finite.")
     return scores

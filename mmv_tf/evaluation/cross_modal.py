@@ -48,7 +48,7 @@ class Retrieval:
         self.benchmark, self.encoder, self.options = benchmark, encoder, options
         network = encoder.network
         if "video" not in network.modalities:
-            raise ValueError(f"{benchmark.name} needs a video model, got an image model.")
+            raise ValueError(f"{benchmark.name} needs a video model; got an image model.")
         network.check_input("text")
         names = sorted(self._spaces("video"))
         self.extractor = Extractor(encoder, benchmark.modality, names, options.batch_size)

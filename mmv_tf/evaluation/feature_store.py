@@ -98,7 +98,7 @@ class FeatureStore:
         if path.exists():
             if read_regular(path, _MAX_DESCRIPTION_BYTES) != text.encode():
                 raise ValueError(
-                    f"{self.directory} holds features of another model, of other views or in "
+                    f"{self.directory} holds features from another model, from other views or in "
                     "another format; choose another folder or delete this one."
                 )
         else:
@@ -195,7 +195,9 @@ class FeatureStore:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            logger.warning("%s; only the form of the parts is checked.", error)
+            logger.warning(
+                "%s; checking only the structure of the parts, not their content.", error
+            )
             return {}
 
     def _checked_part(self, part: pathlib.Path) -> dict[str, np.ndarray]:
@@ -216,7 +218,7 @@ class FeatureStore:
             and (windows >= 0).all()
             and all(values.ndim == 2 and len(values) == windows.sum() for values in features)
         ):
-            raise ValueError("its columns don't fit each other")
+            raise ValueError("its columns don't match each other")
         return found
 
     def _read_part(self, part: pathlib.Path, names: Sequence[str] | None) -> dict[str, np.ndarray]:

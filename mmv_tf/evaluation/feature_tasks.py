@@ -160,10 +160,10 @@ class FeatureTasks:
             count = max(done, key=lambda count: len(done[count]))
             lacking = [f"{i}/{count}" for i in range(1, count + 1) if i not in done[count]]
             raise ValueError(
-                f"{self.output}: not done yet: task {shown(lacking)}; run --task={lacking[0]} and "
-                "so on, then --finish again."
+                f"{self.output}: tasks not done yet: {shown(lacking)}; run --task={lacking[0]} "
+                "and so on, then --finish again."
             )
-        why = f" (tasks of other items or settings: {shown(other)})" if other else ""
+        why = f" (found tasks for other items or settings: {shown(other)})" if other else ""
         raise ValueError(
             f"{self.output}: no task for these items is done{why}; first run the same command with "
             "--task=1/n to --task=n/n instead of --finish."

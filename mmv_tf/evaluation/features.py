@@ -61,7 +61,7 @@ class Failures:
                 f"{len(self.unreadable)} can't be read: {shown(list(self.unreadable.values()))}"
             )
         raise ValueError(
-            f"{count} of the listed items can't be scored, and {self.allowed} are allowed; "
+            f"{count} of the listed items can't be scored, more than the {self.allowed} allowed; "
             f"{'; '.join(reasons)}. Add the media, or pass --allow_missing={count}."
         )
 

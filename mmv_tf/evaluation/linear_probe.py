@@ -47,7 +47,7 @@ def linear_probe(
             raise ValueError(f"The {name} features contain values that are not finite.")
     classes, counts = np.unique(train_labels, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"A linear probe needs at least two classes, got {classes.tolist()}.")
+        raise ValueError(f"A linear probe needs at least two classes; got {classes.tolist()}.")
     folds = min(folds, len(np.unique(groups)))
     # Imported here because importing scikit-learn takes a second.
     from sklearn.linear_model import LogisticRegression
@@ -100,7 +100,8 @@ def factor_probe(
     """
     if set(train_labels) != set(test_labels):
         raise ValueError(
-            f"Training has the factors {sorted(train_labels)}, test {sorted(test_labels)}."
+            f"The training data has the factors {sorted(train_labels)}, but the test data has "
+            f"{sorted(test_labels)}; expected the same factors."
         )
     found = factor_predictions(train, train_labels, test)
     return {name: float((found[name] == test_labels[name]).mean()) for name in train_labels}

@@ -133,7 +133,7 @@ def read_listing(
     )
     needed = set(uses.values()) if trained else {TEST}
     for use in sorted(needed - {item.split for item in items}):
-        raise ValueError(f"{where}: no list for {use}.")
+        raise ValueError(f"{where}: no list found for {use}.")
     return Listing(where, classes, items)
 
 
@@ -158,7 +158,10 @@ def _item(entry: Entry, use: str, index: dict[str, int], where: str) -> Item:
         raise ValueError(f"{where}: {entry.entry_id} has no sentence.")
     start, end = entry.start, entry.end
     if start is not None and end is not None and not 0 <= start < end:
-        raise ValueError(f"{where}: {entry.entry_id} spans {start:g} to {end:g} s.")
+        raise ValueError(
+            f"{where}: {entry.entry_id} spans {start:g} to {end:g} s; expected an end after the "
+            "start, which is at least 0."
+        )
     return Item(
         entry.entry_id,
         entry.files[0],

@@ -129,7 +129,7 @@ def _graph(encoder: Encoder) -> EmbeddingGraph:
     network = encoder.network
     if not isinstance(network, GraphNetwork) or network.model is None:
         raise ValueError(
-            "The clips are read as in training, which needs a model of mmv_tf; this one is a "
+            "The clips are read as in training, which needs an mmv_tf model; this one is a "
             "SavedModel or a deflated model."
         )
     return network.model

@@ -254,7 +254,7 @@ def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str
     try:
         results = read_json(path, _FORM)
     except ValueError as error:
-        raise ValueError(f"{error}; it is not a results file of mmv evaluate.") from error
+        raise ValueError(f"{error}; it is not a results file from mmv evaluate.") from error
     name, version = results["protocol"]["name"], results["protocol"]["version"]
     items = items_path(path)
     if not items.is_file():

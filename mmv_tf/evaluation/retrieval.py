@@ -35,7 +35,7 @@ def normalize(embeddings: np.ndarray, name: str) -> np.ndarray:
     """
     embeddings = np.asarray(embeddings, np.float32)
     if embeddings.ndim != 2 or not len(embeddings):
-        raise ValueError(f"The {name} embeddings have shape {embeddings.shape}, expected [N, D].")
+        raise ValueError(f"The {name} embeddings have shape {embeddings.shape}; expected [N, D].")
     if not np.isfinite(embeddings).all():
         raise ValueError(f"The {name} embeddings contain values that are not finite.")
     length = np.sqrt(np.einsum("nd,nd->n", embeddings, embeddings, dtype=np.float64))
@@ -73,7 +73,7 @@ def ranks(
     queries, items = np.asarray(queries), np.asarray(items)
     if targets is None:
         if queries.shape != items.shape:
-            raise ValueError(f"Expected one item per query, got {items.shape} for {queries.shape}.")
+            raise ValueError(f"Expected one item per query; got {items.shape} for {queries.shape}.")
         targets = np.arange(len(queries))
     targets = np.asarray(targets)
     if targets.shape != queries.shape[:1] or queries.shape[1:] != items.shape[1:]:
@@ -83,13 +83,14 @@ def ranks(
         )
     if len(targets) and (targets.min() < 0 or targets.max() >= len(items)):
         raise ValueError(
-            f"Targets range over {targets.min()} to {targets.max()} of {len(items)} items."
+            f"Targets range from {targets.min()} to {targets.max()}; expected 0 to "
+            f"{len(items) - 1}."
         )
     if valid is None:
         return _ranks(normalize(queries, "query"), normalize(items, "item"), targets)
     valid = np.asarray(valid, bool)
     if valid.shape != items.shape[:1]:
-        raise ValueError(f"The mask has shape {valid.shape}, expected {items.shape[:1]}.")
+        raise ValueError(f"The mask has shape {valid.shape}; expected {items.shape[:1]}.")
     result = np.zeros(len(queries), np.int64)
     asked = valid[targets]
     if asked.any():
@@ -243,7 +244,7 @@ RECALLS = (1, 5, 10)
 def permutation_p_value(
     queries: np.ndarray, items: np.ndarray, permutations: int = 9999, seed: int = 0
 ) -> float:
-    """Return the probability that a random pairing of queries and items has as low a mean rank.
+    """Return the probability that a random pairing has a mean rank as low as the observed one's.
 
     The test is one-sided. The observed pairing counts as one of the permutations, so the smallest
     value is 1 / (permutations + 1). Items must be independent; otherwise see `grouped_p_values`.

@@ -87,7 +87,7 @@ class EmbeddingGraph(keras.Model):
         self.check_inputs = check_inputs
         if video is None or (audio is None and text is None):
             raise ValueError(
-                f"An embedding graph needs video and one more modality, got {self.modalities}."
+                f"An embedding graph needs video and one more modality; got {self.modalities}."
             )
 
     @property
@@ -209,7 +209,7 @@ class EmbeddingGraph(keras.Model):
         checked = checked_inputs(inputs, self.modalities, rows, training, self.check_inputs)
         unknown = sorted(set(valid or {}) - set(MODALITIES))
         if unknown:
-            raise ValueError(f"valid names {unknown[0]!r}; modalities are {MODALITIES}.")
+            raise ValueError(f"valid has the key {unknown[0]!r}; expected keys from {MODALITIES}.")
         outputs = {}
         for modality, tensor in checked.items():
             mask = None if valid is None else valid.get(modality)

@@ -49,9 +49,9 @@ def checked_inputs(
       ValueError: an input is invalid.
     """
     if not isinstance(inputs, Mapping):
-        raise ValueError(f"A model expects a dict, got {type(inputs).__name__}.")
+        raise ValueError(f"A model expects a dict; got {type(inputs).__name__}.")
     if not inputs:
-        raise ValueError(f"A model expects a dict of {tuple(modalities)}, got an empty one.")
+        raise ValueError(f"A model expects a dict of {tuple(modalities)}; got an empty one.")
     checked = {}
     for modality, value in inputs.items():
         if modality not in modalities:

@@ -107,7 +107,7 @@ class LeftOut:
     first: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def add(self, reason: str, message: str, count: int = 1) -> None:
-        """Add to the count of a reason; keep the first message of each reason."""
+        """Add to a reason's count, and keep the first message for each reason."""
         if count:
             self.counts[reason] = self.counts.get(reason, 0) + count
             self.first.setdefault(reason, message)

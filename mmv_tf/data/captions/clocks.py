@@ -87,9 +87,9 @@ def reading_of(
         (line, digits) for line, digits in fractions if len(digits) < 3 and int(digits)
     )
     raise ValueError(
-        f"{path}, line {line}: got a time ending in '{short}' among others with three digits, "
-        f"which may be 0.{short} s or {int(short) / 1000:g} s; expected three digits after the "
-        "point or comma; write all times that way."
+        f"{path}, line {line}: got a time whose fraction '{short}' may mean 0.{short} s or "
+        f"{int(short) / 1000:g} s, because other times have three digits; write all times with "
+        "three digits after the point or comma."
     )
 
 

@@ -193,9 +193,9 @@ def _joined(path: pathlib.Path, cues: list[Cue], parts: list[int]) -> list[Cue]:
         latest = max((cue.start for cue in result), default=0.0)
         if result and new and new[0].start < latest:
             raise ValueError(
-                f"{path}, {new[0].where}: after a second header 'WEBVTT' the times restart "
+                f"{path}, {new[0].where}: the times restart after a second 'WEBVTT' header "
                 f"({new[0].start:g} s after {latest:g} s); expected the captions of one video; "
-                "split the file, or add the start of that part to its times."
+                "split the file, or add the start of the second part to its times."
             )
         known.update((cue.start, cue.end, cue.lines) for cue in new)
         result += new
@@ -216,9 +216,9 @@ def _check_timestamp_map(path: pathlib.Path, text: str) -> None:
             offset = float("nan")
         if offset != 0:
             raise ValueError(
-                f"{path}, line {number}: got {line.strip()[:80]!r}, which makes the times count "
-                "from a stream's clock; expected times from the start of the video; shift them, "
-                "or remove that line if they already count from there."
+                f"{path}, line {number}: got {line.strip()[:80]!r}, which makes the times "
+                "relative to a stream's clock; expected times relative to the start of the video; "
+                "shift them, or remove this line if they already are."
             )
 
 

@@ -31,8 +31,8 @@ def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
     events = document.get("events") if isinstance(document, dict) else None
     if not isinstance(events, list):
         raise ValueError(
-            f"{path}, line 1: got JSON without a list 'events'; expected YouTube's json3 captions; "
-            "download the file again."
+            f"{path}, line 1: got JSON without an 'events' list; expected YouTube's json3 captions"
+            "; download the file again."
         )
     cues = []
     for number, event in enumerate(events, start=1):

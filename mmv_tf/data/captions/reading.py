@@ -80,7 +80,7 @@ def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
     text = read_text(path, _MAX_BYTES)
     if not text.strip():
         raise ValueError(
-            f"{path}: the caption file is empty; expected timed captions; write it again."
+            f"{path}: the caption file is empty; expected timed captions; create it again."
         )
     left_out = LeftOut()
     shown = _usable(path, parse(path, text, left_out), left_out)
@@ -89,13 +89,13 @@ def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
         message = next(text for name, text in left_out.first.items() if name != NO_TEXT)
         if shown:
             message = (
-                f"{path}: {odd} captions or lines can't be used, but only {len(shown)} can; "
-                f"expected at least as many that can; the first: {message}"
+                f"{path}: {odd} captions or lines can't be used and only {len(shown)} can; "
+                f"expected at least half to be usable; the first unusable one: {message}"
             )
         raise ValueError(message)
     if not shown:
         raise ValueError(
-            f"{path}: no caption found; expected at least one with times and text; check the file."
+            f"{path}: no captions found; expected at least one with times and text; check the file."
         )
     shown.sort(key=lambda cue: (cue.start, cue.end))
     if path.suffix.lower() in _MAY_ROLL:

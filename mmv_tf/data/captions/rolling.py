@@ -56,7 +56,7 @@ class _Step:
 
 
 def unrolled(cues: Sequence[Shown]) -> list[Shown]:
-    """Return the phrases of rolling captions, or other captions unchanged.
+    """Return the phrases of rolling captions; return other captions unchanged.
 
     Captions roll if at least half of the cues after the first, and at least two (one if words have
     their own times), are evidence of it; all limits are ours. Evidence is a cue that begins with

@@ -59,8 +59,8 @@ def _entry(path: pathlib.Path, where: str, line: str, split: str, names: dict[st
     unknown = [mid for mid in mids if mid not in names]
     if unknown:
         raise ValueError(
-            f"{path}, {where}: the class {unknown[0]!r} is not in the class list; use both from "
-            "the same release."
+            f"{path}, {where}: the class {unknown[0]!r} is not in the class list; use two lists "
+            "from the same release."
         )
     trimmed = _trimmed_names(youtube_id, start, end)
     return Entry(

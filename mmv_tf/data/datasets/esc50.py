@@ -61,7 +61,7 @@ def _from_folders(directory: pathlib.Path) -> tuple[list[Entry], tuple[str, ...]
         fold = re.match(r"(\d+)-", path.name)
         if fold is None:
             raise ValueError(
-                f"{path}: the name does not start with the number of a fold and a dash; expected a "
+                f"{path}: the name does not start with a fold number and a dash; expected a "
                 "name such as 1-100032-A.ogg."
             )
         label = printable_name(re.sub(r"^\d+ - (?=.)", "", path.parent.name))

@@ -39,7 +39,7 @@ VALIDATION_ONE_IN = 1000
 
 
 def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
-    """Return the split of a video, "train" or "validation", by the rule of the module.
+    """Return the split of a video, "train" or "validation", by the rule in the module's docstring.
 
     Args:
       video_id: the file's name without its suffix.
@@ -59,7 +59,7 @@ def read(folder: Folder) -> Collection:
         validation_one_in = VALIDATION_ONE_IN
     if validation_one_in < 0:
         raise ValueError(
-            f"validation_one_in is {validation_one_in}; expected 0 for no held-out videos, or more."
+            f"validation_one_in is {validation_one_in}; expected 0 (no held-out videos) or more."
         )
     captions = tables.find_file(directory, _CAPTION_FILES, "captions")
     files = tables.files_by_stem(directory, SUFFIXES[VIDEO])
@@ -68,7 +68,9 @@ def read(folder: Folder) -> Collection:
         listed = {row["video_id"] for _, row in tables.read_rows(table, ("video_id",))}
         files = {stem: path for stem, path in files.items() if stem in listed}
     if not files:
-        raise ValueError(f"{directory}: no video of the data set found in it or its subfolders.")
+        raise ValueError(
+            f"{directory}: no videos from the data set found in this folder or its subfolders."
+        )
     if captions.is_dir():
         sources = [
             Source(

@@ -43,14 +43,14 @@ def read(folder: Folder) -> Published:
             entry = _entry(row, split, start, end)
             if entry.entry_id in entries:
                 raise ValueError(
-                    f"{path}, {where}: {entry.entry_id} is listed twice; give one release's lists."
+                    f"{path}, {where}: {entry.entry_id} is listed twice; use one release's lists."
                 )
             entries[entry.entry_id] = entry
     labels = {label for entry in entries.values() for label in entry.labels}
     if len(labels) > _CLASSES[folder.name]:
         raise ValueError(
             f"{folder.directory}: the lists name {len(labels)} classes; {folder.name} has "
-            f"{_CLASSES[folder.name]}; choose the data set of these lists."
+            f"{_CLASSES[folder.name]}; choose the data set that the lists belong to."
         )
     # The published order is alphabetical. A subset of the lists yields the same ids if it has all
     # classes.
@@ -66,8 +66,8 @@ def _lists(place: pathlib.Path) -> list[pathlib.Path]:
     ]
     if not found:
         raise ValueError(
-            f"{place}: no list found; expected train.csv, val.csv or test.csv in it or in "
-            "annotations/."
+            f"{place}: no list found; expected train.csv, val.csv or test.csv in this folder "
+            "or in annotations/."
         )
     return found
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of reading published data sets: entries, classes and divisions."""
+"""Contents of published data sets: entries, classes and divisions."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Folder:
     validation_one_in: int | None = None
 
     def find(self, names: Collection[str], what: str) -> pathlib.Path:
-        """Return the first of several possible paths of lists that exists.
+        """Return the first existing path among several possible names of lists.
 
         Raises:
           ValueError: none exists; the message calls it `what`.
@@ -116,7 +116,7 @@ class Folder:
                     self.lists)  # fmt: skip
 
     def find_in_folder(self, names: Collection[str]) -> pathlib.Path | None:
-        """Return the first existing file of several in the folder of lists, if any."""
+        """Return the first existing file among several names in the folder of lists, or None."""
         base = self.lists or self.directory
         if base.is_file():
             return base
@@ -157,11 +157,11 @@ def check_division(name: str, division: str, known: Collection[str], where: path
     """Raise a ValueError if a division is not among those in the lists at `where`."""
     if division not in known:
         use = f"use one of {', '.join(sorted(known))}" if known else "they name no clips"
-        raise ValueError(f"{name} has no division {division!r} in the lists of {where}; {use}.")
+        raise ValueError(f"{name} has no division {division!r} in the lists in {where}; {use}.")
 
 
 def leave_one_out(entries: Iterable[Entry]) -> dict[str, Division]:
-    """Return a division for each fold as the test set; splits are called fold1, fold2, ..."""
+    """Return one division per test fold; splits are called fold1, fold2, ..."""
     splits = sorted({entry.split for entry in entries})
     return {
         split.removeprefix("fold"): Division(

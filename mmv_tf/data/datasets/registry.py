@@ -52,7 +52,9 @@ def read_published(
     found = DATA_SETS.get(name)(Folder(directory, name, lists, division))
     if isinstance(found, Published):
         return found
-    raise ValueError(f"{directory}: {name} in this layout can be prepared, but not evaluated on.")
+    raise ValueError(
+        f"{directory}: {name} in this layout can be prepared, but not used for evaluation."
+    )
 
 
 def read_data_set(
@@ -77,7 +79,7 @@ def read_data_set(
     if validation_one_in is not None and name not in WITHOUT_HELD_OUT:
         raise ValueError(
             f"{name} has published splits, so validation_one_in={validation_one_in} does not "
-            f"apply; it is for {', '.join(WITHOUT_HELD_OUT)}: leave it out."
+            f"apply; leave it out, as it is only for {', '.join(WITHOUT_HELD_OUT)}."
         )
     found = read(Folder(directory, name, validation_one_in=validation_one_in))
     if isinstance(found, Published):

@@ -43,7 +43,8 @@ def read(directory: pathlib.Path, name: str) -> Collection:
     """
     if url_of(directory) is not None:
         raise ValueError(
-            f"{directory}: TensorFlow Datasets reads only local folders; copy it to this machine."
+            f"{directory}: TensorFlow Datasets reads only local folders; copy this one to this "
+            "machine."
         )
     builder = _builder(NAMES[name], directory)
     try:
@@ -52,7 +53,7 @@ def read(directory: pathlib.Path, name: str) -> Collection:
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{directory}: TensorFlow Datasets can't prepare {NAMES[name]} ({reason}); see its "
-            "documentation of the data set."
+            "documentation for the data set."
         ) from error
     feature = "labels" if "labels" in builder.info.features else "label"
     classes = list(builder.info.features[feature].names)
@@ -129,7 +130,7 @@ def _tfds() -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ValueError(
-            "This data set is read through TensorFlow Datasets, which is an extra: "
+            "This data set needs TensorFlow Datasets, an optional dependency: "
             "pip install 'mmv_tf[tfds]'."
         ) from error
     return tfds

@@ -50,12 +50,12 @@ def check_captions(subject: CheckInput) -> list[str]:
         return ["no captions"]
     if len(captions) > limits.captions:
         raise CheckFailed(
-            TOO_MANY_CAPTIONS, f"{len(captions)} captions, at most {limits.captions} are read"
+            TOO_MANY_CAPTIONS, f"{len(captions)} captions, more than the limit of {limits.captions}"
         )
     longest = max(map(len, captions), default=0)
     if longest > limits.caption_bytes:
         raise CheckFailed(
-            CAPTION_LENGTH, f"{longest} bytes, at most {limits.caption_bytes} are read"
+            CAPTION_LENGTH, f"{longest} bytes, more than the limit of {limits.caption_bytes}"
         )
     timed = len(starts) or len(ends)
     if timed and not len(captions) == len(starts) == len(ends):
@@ -169,7 +169,7 @@ def _check_frames(subject: CheckInput) -> int:
         raise CheckFailed(NO_FRAMES, f"{keys.frames} is empty")
     if len(frames) > limits.frames:
         raise CheckFailed(
-            TOO_MANY_FRAMES, f"{len(frames)} frames, at most {limits.frames} are read"
+            TOO_MANY_FRAMES, f"{len(frames)} frames, more than the limit of {limits.frames}"
         )
     size: tuple[int, int] | None = None
     for index, frame in enumerate(frames):
@@ -179,13 +179,13 @@ def _check_frames(subject: CheckInput) -> int:
         if header.height * header.width > limits.frame_pixels:
             raise CheckFailed(
                 LARGE_FRAME,
-                f"frame {index} is {header.width} x {header.height}, at most "
-                f"{limits.frame_pixels} pixels are decoded",
+                f"frame {index} is {header.width} x {header.height}, more than the limit of "
+                f"{limits.frame_pixels} pixels",
             )
         if size is not None and size != (header.height, header.width):
             raise CheckFailed(
                 MIXED_FRAMES,
-                f"frame {index} is {header.width} x {header.height}, earlier ones are "
+                f"frame {index} is {header.width} x {header.height}, but earlier ones are "
                 f"{size[1]} x {size[0]}",
             )
         size = (header.height, header.width)
@@ -219,7 +219,7 @@ def check_audio(subject: CheckInput) -> list[str]:
         return [] if features.has(keys.log_mel) else ["no audio"]
     if count > subject.limits.samples:
         raise CheckFailed(
-            AUDIO_LENGTH, f"{count} samples, at most {subject.limits.samples} are read"
+            AUDIO_LENGTH, f"{count} samples, more than the limit of {subject.limits.samples}"
         )
     waveform = np.concatenate(arrays)
     if looks_like_integers(waveform):
@@ -231,10 +231,12 @@ def check_audio(subject: CheckInput) -> list[str]:
     finite = np.isfinite(waveform)
     if not finite.all():
         bad = np.flatnonzero(~finite)
-        raise CheckFailed(AUDIO_NOT_FINITE, f"{len(bad)} samples, the first is sample {bad[0]}")
+        raise CheckFailed(
+            AUDIO_NOT_FINITE, f"{len(bad)} samples, of which the first is sample {bad[0]}"
+        )
     loudest = float(np.abs(waveform).max())
     if loudest > _LOUDEST:
-        raise CheckFailed(AUDIO_RANGE, f"the loudest sample is {loudest:g}, expected about [-1, 1]")
+        raise CheckFailed(AUDIO_RANGE, f"the loudest sample is {loudest:g}, far outside [-1, 1]")
     rate = features.number(keys_lib.SAMPLE_RATE, "float_list")
     check_rate(SAMPLE_RATE, rate, subject.expected.sample_rate)
     rate = subject.expected.sample_rate if rate is None else rate
@@ -282,10 +284,12 @@ def check_log_mel(subject: CheckInput) -> list[str]:
     bins = {len(step) for step in steps}
     wanted = subject.expected.log_mel_bins
     if len(bins) != 1 or (wanted is not None and bins != {wanted}):
-        raise CheckFailed(LOG_MEL_SHAPE, f"its frames have {sorted(bins)} bins, expected {wanted}")
+        raise CheckFailed(LOG_MEL_SHAPE, f"its frames have {sorted(bins)} bins instead of {wanted}")
     values = np.concatenate(steps)
     if len(values) > limits.samples:
-        raise CheckFailed(AUDIO_LENGTH, f"{len(values)} values, at most {limits.samples} are read")
+        raise CheckFailed(
+            AUDIO_LENGTH, f"{len(values)} values, more than the limit of {limits.samples}"
+        )
     if not np.isfinite(values).all():
         raise CheckFailed(AUDIO_NOT_FINITE, "the stored log-mel")
     return []

@@ -22,7 +22,7 @@ _SHOWN = 3
 
 
 class DamagedDataError(ValueError):
-    """Error about damaged records, or about more of them than allowed."""
+    """Error raised if records are damaged, or more of them than allowed."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -257,7 +257,7 @@ def _walk(
 
 
 def items(shard: ShardEntry, limits: Limits) -> Iterator[framing.Record | framing.Gap]:
-    """Yield the contents of a shard; one in a store is downloaded in the meantime."""
+    """Yield the contents of a shard; a shard in a store is downloaded temporarily."""
     with at_hand(shard.path) as path:
         yield from framing.walk(path, limits.record_bytes)
 
@@ -377,7 +377,7 @@ def _read_cache(path: pathlib.Path, signature: str) -> dict[str, ShardInspection
     except OSError:
         return None
     except ValueError as error:
-        logger.warning("%s The shards are inspected again.", error)
+        logger.warning("%s Inspecting the shards again.", error)
         return None
     try:
         if content["signature"] != signature:

@@ -83,5 +83,5 @@ def read_jpeg_header(data: bytes) -> JpegHeader | JpegProblem:
     if header is None or not quantized:
         return JpegProblem(NOT_JPEG, "its header lacks the size or the quantization table")
     if data.rfind(_END, max(place, len(data) - _PADDING_BYTES)) < 0:
-        return JpegProblem(TRUNCATED_JPEG, f"no end after {len(data)} bytes")
+        return JpegProblem(TRUNCATED_JPEG, f"no end marker in its {len(data)} bytes")
     return header

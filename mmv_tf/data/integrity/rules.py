@@ -153,7 +153,7 @@ class Features:
         """Return the single value of a context feature; None if it is missing."""
         values = self.context(key, kind)
         if len(values) > 1:
-            raise CheckFailed(WRONG_TYPE, f"{key} has {len(values)} values, expected one")
+            raise CheckFailed(WRONG_TYPE, f"{key} has {len(values)} values instead of one")
         return values[0] if len(values) else None
 
 
@@ -162,7 +162,7 @@ def _values(feature: Any, key: str, kind: str) -> Any:
     if found is None:
         return ()
     if found != kind:
-        raise CheckFailed(WRONG_TYPE, f"{key} is a {found}, expected a {kind}")
+        raise CheckFailed(WRONG_TYPE, f"{key} is a {found} instead of a {kind}")
     return getattr(feature, kind).value
 
 

@@ -194,7 +194,7 @@ def repair(
                     continue
                 written.setdefault(entry.split, []).append(own)
         if not written:
-            raise ValueError(f"{folder.name}: no good record is left; prepare the data again.")
+            raise ValueError(f"{folder.name}: no good records are left; prepare the data again.")
         if manifest is not None:
             manifests.write_manifest(temporary, _new_manifest(manifest, written, modalities))
     mirror.push_folder(target.path, last=(manifests.MANIFEST,))
@@ -279,7 +279,8 @@ def _against_manifest(
             add(
                 manifests.MANIFEST,
                 SPLIT_COUNT,
-                f"split {split} has {content['num_examples']} examples, its shards {count}",
+                f"split {split} has {content['num_examples']} examples, but its shards have "
+                f"{count}",
             )
     return findings
 

@@ -47,13 +47,13 @@ def open_clip(data: bytes, limits: Limits) -> StoredClip:
 def _check_track(track: mp4.Track, limits: Limits) -> None:
     if len(track.sizes) > limits.frames:
         raise CheckFailed(
-            TOO_MANY_FRAMES, f"{len(track.sizes)} frames, at most {limits.frames} are read"
+            TOO_MANY_FRAMES, f"{len(track.sizes)} frames, more than the limit of {limits.frames}"
         )
     if track.height * track.width > limits.frame_pixels:
         raise CheckFailed(
             LARGE_FRAME,
-            f"frames are {track.width} x {track.height}, at most {limits.frame_pixels} pixels are "
-            "decoded",
+            f"frames are {track.width} x {track.height}, more than the limit of "
+            f"{limits.frame_pixels} pixels",
         )
 
 
@@ -103,7 +103,9 @@ def check_stored_audio(subject: CheckInput) -> list[str]:
     check_rate(SAMPLE_RATE, rate, subject.expected.sample_rate)
     check_rate(SAMPLE_RATE, float(track.timescale), subject.expected.sample_rate)
     if track.end > limits.samples:
-        raise CheckFailed(AUDIO_LENGTH, f"{track.end} samples, at most {limits.samples} are read")
+        raise CheckFailed(
+            AUDIO_LENGTH, f"{track.end} samples, more than the limit of {limits.samples}"
+        )
     start = features.number(keys_lib.CLIP_START, "int64_list")
     end = features.number(keys_lib.CLIP_END, "int64_list")
     if start is not None and end is not None:

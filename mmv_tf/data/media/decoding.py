@@ -44,7 +44,7 @@ def decode_from(
     wanted: Callable[[float, float], bool] | None = None,
     tally: Tally | None = None,
 ) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame, av.VideoStream | av.AudioStream]]:
-    """Yield (time, frame, track) from at or before `start` on, if the track reaches back that far.
+    """Yield (time, frame, track), starting at or before `start` if the track begins early enough.
 
     Args:
       path: the file.

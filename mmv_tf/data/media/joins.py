@@ -60,7 +60,7 @@ class _Track:
     after: float = 0.0
 
     def jump(self, packet: av.Packet, forward: bool) -> float:
-        """Return the seconds by which a packet's time jumps, 0 if it does not."""
+        """Return the seconds by which a packet's time jumps, or 0 if it does not."""
         stamp = packet.pts if packet.pts is not None else packet.dts
         time = packet.dts if packet.dts is not None else packet.pts
         if time is None or stamp is None:
@@ -152,11 +152,11 @@ class JoinFinder:
         return _second_mp4(self._path, self._begin, size) if self._format == "mov" else None
 
     def contradiction(self) -> str | None:
-        """Describe a clock that falls back while others continue; None if there is none."""
+        """Describe a clock that jumps back while others continue; return None if there is none."""
         if self._step >= 0.0 or self.at_end() or all(t.jumped for t in self._tracks.values()):
             return None
         kind = next(self._kinds[index] for index, t in self._tracks.items() if t.jumped)
-        return f"the timestamps of its {kind} fall back by {-self._step:.1f} s and others do not"
+        return f"the timestamps of its {kind} jump back by {-self._step:.1f} s and others do not"
 
     def byte(self) -> int:
         """Return the byte where the next piece begins.
@@ -170,7 +170,7 @@ class JoinFinder:
         found = self._header(self._high)
         if found is None:
             raise MediaError(
-                f"{self._path}: its timestamps fall back by {-self._step:.1f} s; files were joined "
+                f"{self._path}: its timestamps jump back by {-self._step:.1f} s; files were joined "
                 "in a way that can't be read; join them again (ffmpeg -f concat)."
             )
         return found

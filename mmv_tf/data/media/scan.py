@@ -156,8 +156,8 @@ def scan(path: str | pathlib.Path, where: Slice = WHOLE, look_for_joins: bool = 
                 )
             if not videos and not audios:
                 raise MediaError(
-                    f"{path}: neither video nor audio in it can be decoded; check that the file is "
-                    "complete."
+                    f"{path}: neither its video nor its audio can be decoded; check that the file "
+                    "is complete."
                 )
             video = seen[videos[0].index] if videos else None
             audio = seen[audios[0].index] if audios else None
@@ -172,7 +172,9 @@ def _check_tracks(container: av.container.InputContainer, path: object) -> list[
     videos = video_tracks(container)
     if not videos and not audio_tracks(container):
         has = "audio" if unknown else "video or audio"
-        raise MediaError(f"{path}: no {has} in it can be decoded; expected a video or audio file.")
+        raise MediaError(
+            f"{path}: it has no {has} that can be decoded; expected a video or audio file."
+        )
     for stream in videos:
         check_size(stream, path)
     return unknown

@@ -63,7 +63,7 @@ def read_waveform(
         into = samples[first : first + count]
         _read_part(path, part, begin, until, sample_rate, into, tally)
     if not np.isfinite(samples).all():
-        raise MediaError(f"{path}: the audio has NaN or infinity; re-encode it.")
+        raise MediaError(f"{path}: the audio contains NaN or infinity; re-encode it.")
     return np.clip(samples, -1.0, 1.0)
 
 

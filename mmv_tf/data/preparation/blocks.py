@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Block files hold the records of one decoding unit, with checksums, until shards are written."""
+"""Block files: the records of one decoding unit, with checksums, until shards are written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DamagedBlockError(MediaError):
 def write_block(
     folder: WorkFolder, name: str, records: Iterable[bytes], summary: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write a block file of records and `summary`, which may be filled in during iteration.
+    """Write a block file; iterating over `records` may still fill in `summary`.
 
     Returns:
       The index of the block: the summary, the "offsets" where records begin and end, and their

@@ -56,7 +56,7 @@ class Collector(Generic[_Frame]):
         self.times = sorted({time for grid in self.grids for time in grid})
 
     def take(self, time: float, frame: _Frame) -> None:
-        """Take the next frame in order of time; frames that no clip needs do no harm."""
+        """Take the next frame in order of time; frames that no clip needs are harmless."""
         raise NotImplementedError
 
     def clip_frames(self, one_size: tuple[int, int] | None) -> list[ClipFrames | None]:
@@ -80,7 +80,7 @@ class JpegCollector(Collector[bytes]):
         self._frames[time] = frame
 
     def clip_frames(self, one_size: tuple[int, int] | None) -> list[ClipFrames | None]:
-        """Return the JPEGs of each clip; without `one_size`, their headers are read."""
+        """Return the JPEGs of each clip, with sizes from their headers if `one_size` is None."""
         return [self._of_clip(grid, one_size) for grid in self.grids]
 
     def _of_clip(

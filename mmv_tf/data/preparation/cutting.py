@@ -23,7 +23,7 @@ from mmv_tf.data.stored_clips.clip_encoder import SOUND_BIT_RATE
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A clip in milliseconds from the start of its source, with what is known from cutting."""
+    """A clip in milliseconds from the start of its source, with what the cutting has determined."""
 
     start_ms: int
     end_ms: int
@@ -88,7 +88,7 @@ def window_spans(
 
 
 def listed_spans(source: Source, duration: float, dropped: collections.Counter[str]) -> list[Span]:
-    """Return the clips that a source lists, or else one of its whole length (zero for an image)."""
+    """Return a source's listed clips, or else one clip of its whole length (zero for an image)."""
     film_end = math.floor(duration * 1000)
     still = source.kind in (IMAGE, TFDS)
     if source.clips is None:
@@ -156,8 +156,8 @@ def add_clips(
             plan.dropped["clips_too_long"] += 1
             report.fail(
                 TOO_LONG,
-                f"a clip of {(span.end_ms - span.start_ms) / 1000:.0f} s makes a record above "
-                f"{MAX_RECORD_BYTES >> 20} MB; cut by window, or list shorter clips",
+                f"a clip of {(span.end_ms - span.start_ms) / 1000:.0f} s makes a record of more "
+                f"than {MAX_RECORD_BYTES >> 20} MB; cut by window, or list shorter clips",
             )
             continue
         clip = shard_writer.ClipSpan(
@@ -261,7 +261,7 @@ def plan_source(
         return
     if source.clips is not None and any(c.start or c.end is not None for c in source.clips):
         raise ValueError(
-            f"{source.path}: the list gives times, but clips are cut by {settings.cut}; use "
+            f"{source.path}: the list gives times, but --cut is {settings.cut}; use "
             "--cut=list, or leave the times out."
         )
     held = 0

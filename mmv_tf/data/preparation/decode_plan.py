@@ -99,7 +99,7 @@ def decoded_before(
             shown.update()
     if len(found) < len(there):
         logger.warning(
-            "%s: %d of %d decoded units are damaged or of an earlier version; they are decoded "
+            "%s: %d of %d decoded units are damaged or from an earlier version; decoding them "
             "again.",
             folder.place,
             len(there) - len(found),
@@ -161,7 +161,7 @@ def record_outcomes(plan: Plan, outcomes: Outcomes, settings: Settings) -> None:
 
 def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
     """Record in a source's report that some of its clips failed."""
-    reason = f"{len(failures)} blocks lost, first: {failures[0].reason}"
+    reason = f"{len(failures)} blocks lost, the first: {failures[0].reason}"
     few = clips - report.clips <= MOST_DAMAGED_SHARE * clips
     if few and failures[0].status == CORRUPT:
         report.reason = "; ".join(filter(None, (report.reason, reason)))

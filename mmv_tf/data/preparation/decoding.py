@@ -283,6 +283,6 @@ def _tfds_frames(
     if len(images) != len(unit.clips):
         raise media.MediaError(
             f"{selection}: got {len(images)} images; expected {len(unit.clips)}; prepare the "
-            "data set of TensorFlow Datasets again."
+            "data set with TensorFlow Datasets again."
         )
     return images

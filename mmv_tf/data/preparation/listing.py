@@ -62,7 +62,7 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
         example_id = _text(row, "example_id", path, where)
         if example_id in ids:
             raise ValueError(
-                f"{path}, {where}: the example id {example_id!r} is also that of "
+                f"{path}, {where}: the example id {example_id!r} is already used in "
                 f"{ids[example_id]}; give every row its own id, or leave the column out."
             )
         if example_id:

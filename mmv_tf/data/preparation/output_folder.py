@@ -82,7 +82,7 @@ class OutputFolder:
             if was.get(name) != value
         ]
         raise ValueError(
-            f"{place}: holds data of {', '.join(differing) or 'other videos, captions or versions'}"
+            f"{place}: has data with {', '.join(differing) or 'other videos, captions or versions'}"
             "; choose another --output, or pass --overwrite to replace it."
         )
 
@@ -107,7 +107,7 @@ class OutputFolder:
 
     @contextlib.contextmanager
     def held(self, shared: bool = False) -> Iterator[None]:
-        """Hold the folder during the block, alone or together with others that share it.
+        """Lock the folder during the block, alone or together with others that share it.
 
         A store has no locks: two programs running at once would write the same blocks twice.
 
@@ -150,8 +150,8 @@ class OutputFolder:
         if free < need:
             raise ValueError(
                 f"{self.folder.place}: about {need / 1e9:.2f} GB are needed, but {free / 1e9:.2f} "
-                "GB are free; free some, or choose another --output, a lower --frame_rate or a "
-                "smaller --short_side."
+                "GB are free; free up space, or choose another --output, a lower --frame_rate or "
+                "a smaller --short_side."
             )
 
     @contextlib.contextmanager

@@ -71,7 +71,9 @@ def plan_clips(
         plan_source(ProbedSource(source, row, info), captions, settings, cycle, plan)
         if not report.clips:
             if report.status == OK:
-                report.fail(TOO_SHORT, f"{source.path}: no clip fits; it has {info.duration:.2f} s")
+                report.fail(
+                    TOO_SHORT, f"{source.path}: {info.duration:.2f} s are too short for a clip"
+                )
             _stop_if_only(sources, report)
         elif source.kind == VIDEO and not info.has_audio and settings.sound != "none":
             report.fail(NO_AUDIO, _why_no_audio(info))
@@ -79,7 +81,7 @@ def plan_clips(
             report.fail(NO_CAPTIONS, "no caption file found")
     if not plan.units and len(probes) == len(sources):
         raise ValueError(
-            f"None of the {len(sources)} sources gives a clip; the first: {reports[0].path}: "
+            f"None of the {len(sources)} sources yields a clip; the first: {reports[0].path}: "
             f"{reports[0].status} ({reports[0].reason})."
         )
     plan.labels = _class_ids(plan, class_names)
@@ -178,7 +180,7 @@ def _check_ids(plan: Plan) -> None:
             example_id = clip.span.example_id
             if example_id in seen:
                 raise ValueError(
-                    f"The example id {example_id!r} belongs to a clip of {seen[example_id]} and "
-                    f"one of {unit.source.path}; give each clip its own."
+                    f"The example id {example_id!r} belongs to a clip of {seen[example_id]} and to "
+                    f"one of {unit.source.path}; give each clip its own id."
                 )
             seen[example_id] = str(unit.source.path)

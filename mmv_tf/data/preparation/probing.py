@@ -56,5 +56,5 @@ def _probe(values: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
             raise
         except Exception as error:
             # FFmpeg's bindings raise many kinds of errors; name this file, not the task's first.
-            raise media.MediaError(f"{path}: raised {error!r}; check the file.") from error
+            raise media.MediaError(f"{path}: reading raised {error!r}; check the file.") from error
         yield info.to_json()

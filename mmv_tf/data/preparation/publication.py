@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Publishes data: shards are merged from blocks and put in place; the manifest comes last."""
+"""Publishes data: merges blocks into shards, puts these in place, and writes the manifest last."""
 
 from __future__ import annotations
 

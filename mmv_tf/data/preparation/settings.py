@@ -81,7 +81,7 @@ class Settings:
         stores_sound = self.store == VIDEO_STORE and self.sound == "waveform"
         if stores_sound and self.sample_rate not in SAMPLE_RATES:
             raise ValueError(
-                f"sample_rate is {self.sample_rate}; store=video can have one of "
+                f"sample_rate is {self.sample_rate}; with store=video, use one of "
                 f"{', '.join(map(str, sorted(SAMPLE_RATES)))}."
             )
         if not self.split_pattern:

@@ -190,7 +190,7 @@ def _written(shard: Shard, present: Mapping[str, Entry]) -> dict[str, Any] | Non
     except OSError:
         return None
     except ValueError as error:
-        logger.warning("%s This shard is written again.", error)
+        logger.warning("%s Writing this shard again.", error)
         return None
     entry: dict[str, Any] = note["entry"]
     return entry

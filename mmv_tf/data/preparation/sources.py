@@ -236,7 +236,7 @@ def check_unique(sources: Sequence[Source], where: object) -> None:
     for media_id, names in by_id.items():
         if len(names) > 1:
             raise ValueError(
-                f"{where}: {len(names)} files have the name {media_id!r} except for the suffix "
-                f"({printable_name(', '.join(sorted(names)[:4]))}), which would give their clips "
+                f"{where}: {len(names)} files are named {media_id!r} apart from the suffix "
+                f"({printable_name(', '.join(sorted(names)[:4]))}), so their clips would have "
                 "the same ids; rename all but one, or move them away."
             )

@@ -64,11 +64,12 @@ def time_blocks(
     """
     if not (0 < duration < math.inf and 0 < block_seconds < math.inf):
         raise ValueError(
-            f"The duration is {duration} s and a block {block_seconds} s; both must be positive."
+            f"The duration is {duration} s and the block length {block_seconds} s; both must be "
+            "positive."
         )
     if not pattern or not all(pattern):
         raise ValueError(
-            f"The split pattern is {list(pattern)}; name a split for each place in it, for example "
+            f"The split pattern is {list(pattern)}; name a split in each place, for example "
             "train,train,test."
         )
     duration = math.floor(duration * 1000) / 1000

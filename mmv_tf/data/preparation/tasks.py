@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of tasks, with which many machines each probe and decode a share of the sources.
+"""Results of tasks, in which many machines each probe and decode a share of the sources.
 
 Task i of n has the sources i, i + n, ... of the sorted list. It leaves blocks and, at the end, a
 file of results in the work folder. Finishing needs the results of all sources, from tasks with any
@@ -46,7 +46,7 @@ def lock_name(share: Share) -> str:
 
 
 def results_name(share: Share) -> str:
-    """Return the name of the folder in the work folder for results of a task's pipelines."""
+    """Return the name of the subfolder of the work folder for results of a task's pipelines."""
     return f"results-{share.number}-of-{share.count}"
 
 
@@ -128,7 +128,7 @@ def _missing(shares: Collection[Share], lacking: Collection[int], where: object)
     named = ", ".join(f"{number}/{count}" for number in numbers[:_MOST_NAMED])
     more = f" and {len(numbers) - _MOST_NAMED} more" if len(numbers) > _MOST_NAMED else ""
     return (
-        f"{where}: not done yet: task {named}{more}; run --task={numbers[0]}/{count} and so on, "
+        f"{where}: tasks not done yet: {named}{more}; run --task={numbers[0]}/{count} and so on, "
         "then --finish again."
     )
 

@@ -16,7 +16,7 @@ from mmv_tf.util.progress import progress
 def transcribed(
     sources: Sequence[Source], transcripts: Transcripts
 ) -> tuple[list[Source], list[str]]:
-    """Give video and audio sources without captions those of their transcripts.
+    """Give video and audio sources without captions the captions from their transcripts.
 
     Args:
       sources: the sources. One with captions, narrations, or texts of its clips stays unchanged.

@@ -118,7 +118,7 @@ class WorkFolder:
         return fetch(f"{self.place}/{name}") if self.is_remote else self.path / name
 
     def names(self, folder: str = "") -> set[str]:
-        """Return the names of all files in a folder and below."""
+        """Return the names of all files in a folder and its subfolders."""
         if self.is_remote:
             start = f"{folder}/" if folder else ""
             return {f"{start}{name}" for name in self.entries(folder)}

@@ -174,7 +174,7 @@ def _drawn_color(seed: tf.Tensor, strength: float) -> tuple[tf.Tensor, tf.Tensor
 
 
 def mask_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, share: float) -> tf.Tensor:
-    """Replace a random band of frequencies and a random span of time by the spectrogram's mean.
+    """Set a random band of frequencies and a random span of time to the spectrogram's mean.
 
     This follows SpecAugment (Park et al., arXiv 1904.08779); MMV does not mention it. Both widths
     are uniform between zero and `share` of the bins and of the frames. `freq_mask` and `time_mask`
@@ -215,7 +215,7 @@ def jitter_log_mel(log_mel: tf.Tensor, seed: tf.Tensor, gain: float, noise: floa
 
 
 def drop_words(ids: tf.Tensor, seed: tf.Tensor, share: float, padding_id: int = 0) -> tf.Tensor:
-    """Replace words by padding, each with probability `share`, but never all words of a narration.
+    """Replace words with padding, each with probability `share`, but never all of a narration's.
 
     Ours. It keeps a small text backbone from relying on a single word.
 

@@ -57,7 +57,7 @@ def parts_of(config: ml_collections.ConfigDict) -> list[Part]:
                 own[name] = value
             else:
                 raise ValueError(
-                    f"An entry of data.mixture has {name!r}; expected 'weight', 'evaluate_split' "
+                    f"An entry of data.mixture sets {name!r}; expected 'weight', 'evaluate_split' "
                     f"or a setting of the reader: {', '.join(sorted(own))}."
                 )
         weight = float(extra[_WEIGHT])

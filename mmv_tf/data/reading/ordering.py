@@ -31,7 +31,7 @@ def in_order(records: Records) -> tf.data.Dataset:
 def epochs(
     records: Records, seed: int, start: int = 0, worker: int = 0, workers: int = 1
 ) -> tf.data.Dataset:
-    """Return endless shuffled records of one worker, from its record number `start` on.
+    """Return one worker's endless shuffled records, starting at its record number `start`.
 
     Each epoch puts the chunks of all shards in a new order, and each worker reads an equal share of
     the records in that order, to within one record: two workers read the chunk at a boundary. So

@@ -153,10 +153,13 @@ def check_parsed(
         heard |= parsed["media"] != b""
     for condition, what in (
         (frames > 0 if needs_frames else (frames > 0) | heard, "no frames"),
-        (frames <= limits.frames, f"too many frames, at most {limits.frames} are read"),
-        (longest <= limits.caption_bytes, f"caption too long, at most {limits.caption_bytes}"),
+        (frames <= limits.frames, f"too many frames: more than {limits.frames}"),
+        (
+            longest <= limits.caption_bytes,
+            f"caption too long: more than {limits.caption_bytes} bytes",
+        ),
         (tf.size(parsed["caption"]) <= limits.captions, "too many captions"),
-        (samples <= limits.samples, f"audio too long, at most {limits.samples} samples"),
+        (samples <= limits.samples, f"audio too long: more than {limits.samples} samples"),
         (
             (tf.size(parsed["caption_start"]) == tf.size(parsed["caption"]))
             & (tf.size(parsed["caption_end"]) == tf.size(parsed["caption"])),

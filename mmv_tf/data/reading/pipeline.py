@@ -127,8 +127,8 @@ class Input:
         if True in stores and self.config.get("service", ""):
             raise ValueError(
                 "Data prepared with --store=video are decoded by Python in this process, which the "
-                f"workers of a tf.data service ({self.config.service}) can't do; prepare them with "
-                "--store=jpeg, or leave data.service empty."
+                f"workers of a tf.data service ({self.config.service}) can't call; prepare the "
+                "data with --store=jpeg, or leave data.service empty."
             )
         if pixels == {OPENCV} and self.config.get("service", ""):
             raise ValueError(

@@ -140,7 +140,7 @@ def _resize_windows(
         else:
             if frame.shape != decoded.shape:
                 raise ValueError(
-                    f"frame {number} is {frame.shape[1]} x {frame.shape[0]}, the first is "
+                    f"frame {number} is {frame.shape[1]} x {frame.shape[0]}, but the first is "
                     f"{shape[1]} x {shape[0]}"
                 )
             window = frame[top : top + height, left : left + width]
@@ -274,7 +274,7 @@ def no_plan(windows: int, num_frames: int, is_video: bool = False) -> Example:
 
 
 def make_video(batch: Example, size: int, limits: Limits | None = None) -> Example:
-    """Replace a batch's plans by "video", float32 [..., T, size, size, 3] in [0, 1].
+    """Replace a batch's plans with "video", float32 [..., T, size, size, 3] in [0, 1].
 
     Args:
       batch: batch of examples with the keys of `Plan`, "valid/video" and "example_id"; leading

@@ -82,7 +82,7 @@ class Records:
         """
         gigabytes = self.config.get("cache_gb", CACHE_GB)
         if not 0 <= gigabytes < math.inf:
-            raise ValueError(f"data.cache_gb is {gigabytes!r}; expected 0 or more; 0 is no cache.")
+            raise ValueError(f"data.cache_gb is {gigabytes!r}; expected 0 (no cache) or more.")
         directory = self.config.get("cache_dir", "") or cache_folder() / _CACHE
         return ChunkSource(
             ChunkCache(pathlib.Path(directory), round(gigabytes * 1e9)),
@@ -116,7 +116,9 @@ class Records:
         have = self.manifest["splits"]
         for name in names:
             if name not in have:
-                raise ValueError(f"There is no split {name!r} in {self.folder.name}: {list(have)}.")
+                raise ValueError(
+                    f"{self.folder.name} has no split {name!r}; its splits are {list(have)}."
+                )
         return names
 
     def shards(self) -> list[ShardEntry]:

@@ -52,7 +52,7 @@ class Chunk:
         return f"{self.shard.path} {self.shard.bytes} {self.start}-{self.end} {known}"
 
     def is_good(self, content: bytes) -> bool:
-        """Return whether content matches the checksums of the manifest or else of the records."""
+        """Return whether content matches the checksums: the manifest's, or else the records'."""
         if len(content) != self.end - self.start:
             return False
         if not self.checksums:

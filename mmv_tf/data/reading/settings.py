@@ -49,7 +49,7 @@ def check_frame_rate(stored: float, wanted: float) -> None:
     step = stride(stored, wanted)
     if not (isinstance(step, int) and step >= 1):
         raise ValueError(
-            f"The records have {stored:g} frames a second, expected a multiple of {wanted:g}; set "
+            f"The records have {stored:g} frames a second; expected a multiple of {wanted:g}; set "
             f"data.frame_rate to {stored:g} or a whole fraction of it, prepare the data again, or "
             "set data.resample, which takes the nearest frames."
         )
@@ -63,13 +63,13 @@ def check_sample_rate(stored: float, wanted: float) -> None:
     """
     if stored != wanted:
         raise ValueError(
-            f"The records' audio has {stored} samples a second, the model expects {wanted}; "
+            f"The records' audio has {stored} samples a second, but the model expects {wanted}; "
             f"prepare the data with --sample_rate={wanted}, or set data.resample."
         )
 
 
 def check_log_mel(stored: Mapping[str, Any], log_mel: LogMel, directory: pathlib.Path) -> None:
-    """Reject spectrograms made with other settings than the model's.
+    """Reject spectrograms unless they were made with the model's settings.
 
     Args:
       stored: settings of the log-mel in the records.
@@ -189,7 +189,7 @@ def config_for_network(
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
         raise ValueError(
-            f"The model's metadata lack {', '.join(missing)}, which reading videos for it needs; "
+            f"The model's metadata lack {', '.join(missing)}, needed to read videos for the model; "
             "set them in model.metadata."
         )
     config = default_config()

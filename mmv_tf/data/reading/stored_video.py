@@ -164,12 +164,12 @@ def _waveform(
 ) -> np.ndarray:
     """Return the samples of a clip, float32 [count]."""
     if not 0 <= count <= limits.samples:
-        raise ValueError(f"it has {count} samples of audio, at most {limits.samples} are read")
+        raise ValueError(f"got {count} samples of audio; expected 0 to {limits.samples}")
     clip = _opened(media, limits) if media else None
     if clip is None or clip.tracks.sound is None:
         return np.zeros(0, np.float32)
     if clip.tracks.sound.timescale != rate:
-        raise ValueError(f"its audio has {clip.tracks.sound.timescale} Hz, expected {rate}")
+        raise ValueError(f"its audio is at {clip.tracks.sound.timescale} Hz instead of {rate}")
     return clip.waveform(int(count), int(start), int(end))
 
 

@@ -118,7 +118,7 @@ def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record
     with open(path, "rb", buffering=_READ_AHEAD_BYTES) as file:
         size = os.fstat(file.fileno()).st_size
         if size == 0:
-            yield Gap(0, 0, EMPTY, "the file has no bytes")
+            yield Gap(0, 0, EMPTY, "the file is empty")
             return
         offset = 0
         while offset < size:
@@ -195,7 +195,9 @@ def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Reco
             TRUNCATED, f"the record has {length} bytes, but the file ends {end - size} sooner"
         )
     if length > max_bytes:
-        return gap(TOO_LARGE, f"the record has {length} bytes, at most {max_bytes} are read", end)
+        return gap(
+            TOO_LARGE, f"the record has {length} bytes, more than the limit of {max_bytes}", end
+        )
     payload = file.read(length)
     if file.read(FOOTER_BYTES) != _packed_crc(payload):
         return gap(PAYLOAD_CHECKSUM, f"the {length} bytes do not match their checksum", end)

@@ -96,7 +96,7 @@ def found_shards(directory: pathlib.Path, pattern: str) -> list[ShardEntry]:
 
 
 def expected_of(manifest: Mapping[str, Any] | None) -> Expected:
-    """Return the properties that a manifest states of every record."""
+    """Return the properties that a manifest states for every record."""
     if manifest is None:
         return Expected()
     log_mel = manifest.get("log_mel") or {}
@@ -166,7 +166,7 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format_version") not in _READ:
         found = content.get("format_version") if isinstance(content, dict) else None
         raise ValueError(
-            f"{where}: its format version is {found!r}, this program reads {_READ[0]} and "
+            f"{where}: its format version is {found!r}, but this program reads {_READ[0]} and "
             f"{_READ[1]}; prepare the data again with --overwrite, or use the version that wrote "
             "it."
         )

@@ -117,7 +117,9 @@ class StoredClip:
         track = self.tracks.video
         wanted = sorted(set(indices))
         if track is None or not wanted or wanted[0] < 0 or wanted[-1] >= self.num_frames:
-            raise UndecodableError(f"it has {self.num_frames} frames, frame {wanted} is wanted")
+            raise UndecodableError(
+                f"it has {self.num_frames} frames, but frames {wanted} are needed"
+            )
         left = iter(wanted)
         following = next(left, None)
         for index, frame in self._decoded_video(track, wanted):
@@ -126,7 +128,7 @@ class StoredClip:
             found = frame.width, frame.height, frame.format.name
             if found != (track.width, track.height, "yuv420p"):
                 raise UndecodableError(
-                    f"frame {index} is {found[0]} x {found[1]} in {found[2]}, expected "
+                    f"frame {index} is {found[0]} x {found[1]} in {found[2]} instead of "
                     f"{track.width} x {track.height} in yuv420p"
                 )
             yield index, VideoPlanes(*map(_pixels, frame.planes))
@@ -203,7 +205,7 @@ class StoredClip:
         if place < min(stop, track.end):
             raise UndecodableError(f"its audio ends at sample {place} of {count}")
         if not np.isfinite(samples).all():
-            raise UndecodableError("its audio holds NaN or infinity")
+            raise UndecodableError("its audio contains NaN or infinity")
         return np.clip(samples, -1.0, 1.0, out=samples)
 
     def _heard(
@@ -224,7 +226,7 @@ class StoredClip:
                 raise UndecodableError(f"packet {index} of its audio is not one channel of floats")
             if frame.sample_rate != track.timescale:
                 raise UndecodableError(
-                    f"its audio has {frame.sample_rate} samples a second, the file states "
+                    f"its audio has {frame.sample_rate} samples a second, but the file states "
                     f"{track.timescale}"
                 )
             yield piece[0]

@@ -89,7 +89,7 @@ def read_mp4(data: bytes) -> Mp4:
       Mp4Error: it is damaged, or contains something that `clip_encoder` does not write.
     """
     if data[4:8] != b"ftyp":
-        raise Mp4Error(NOT_MP4, "it does not begin with a file type")
+        raise Mp4Error(NOT_MP4, "it does not begin with a file type box")
     top = _boxes(data, 0, len(data))
     tracks: dict[bytes, Track] = {}
     movies = [span for kind, span in top if kind == b"moov"]
@@ -104,7 +104,7 @@ def read_mp4(data: bytes) -> Mp4:
                 raise Mp4Error(UNSUPPORTED_MP4, f"it has several tracks of {_name(handler)}")
             tracks[handler] = track
     if not tracks:
-        raise Mp4Error(UNSUPPORTED_MP4, "it has no track")
+        raise Mp4Error(UNSUPPORTED_MP4, "it has no tracks")
     return Mp4(tracks.get(_VIDEO), tracks.get(_SOUND))
 
 
@@ -143,7 +143,8 @@ def _boxes(data: bytes, start: int, end: int) -> list[tuple[bytes, _Span]]:
         size, kind = struct.unpack_from(">I4s", data, start)
         if not 8 <= size <= end - start:
             raise Mp4Error(
-                TRUNCATED_MP4, f"a box at byte {start} states {size} bytes, {end - start} are left"
+                TRUNCATED_MP4,
+                f"a box at byte {start} states {size} bytes, but {end - start} are left",
             )
         found.append((kind, (start + 8, start + size)))
         start += size
@@ -155,7 +156,9 @@ def _child(data: bytes, span: _Span, *path: bytes) -> _Span:
     for kind in path:
         inside = [own for name, own in _boxes(data, *span) if name == kind]
         if len(inside) != 1:
-            raise Mp4Error(TRUNCATED_MP4, f"it has {len(inside)} boxes {_name(kind)}, expected one")
+            raise Mp4Error(
+                TRUNCATED_MP4, f"it has {len(inside)} boxes of type {_name(kind)} instead of one"
+            )
         span = inside[0]
     return span
 
@@ -198,7 +201,7 @@ def _track(data: bytes, span: _Span) -> tuple[bytes, Track]:
     (version,) = _numbers(data, header, ">B")
     (timescale,) = _numbers(data, header, ">I", 12 if version == 0 else 20)
     if not timescale:
-        raise Mp4Error(UNSUPPORTED_MP4, "a track's clock has no units")
+        raise Mp4Error(UNSUPPORTED_MP4, "a track's timescale is 0")
     table = _child(data, media, b"minf", b"stbl")
     starts, sizes = _places(data, table)
     times, end = _times(data, table, len(sizes))
@@ -252,9 +255,9 @@ def _times(data: bytes, table: _Span, count: int) -> tuple[np.ndarray, int]:
     """Return the times when samples are shown or heard, and the time when the last one ends."""
     runs = _rows(data, _child(data, table, b"stts"), 2)
     if runs[:, 0].sum() != count:
-        raise Mp4Error(TRUNCATED_MP4, "the number of times is not that of the samples")
+        raise Mp4Error(TRUNCATED_MP4, "the numbers of times and samples differ")
     if _optional(data, table, b"ctts") is not None:
-        raise Mp4Error(UNSUPPORTED_MP4, "its frames are not stored in the order shown")
+        raise Mp4Error(UNSUPPORTED_MP4, "its frames are not stored in display order")
     lengths = np.repeat(runs[:, 1], runs[:, 0])
     ends = np.cumsum(lengths)
     return ends - lengths, int(ends[-1])
@@ -269,7 +272,7 @@ def _run_up(data: bytes, span: _Span) -> int:
     (count,) = _numbers(data, edits, ">I", 4)
     (begin,) = _numbers(data, edits, ">i" if version == 0 else ">q", 12 if version == 0 else 16)
     if count != 1 or begin < 0:
-        raise Mp4Error(UNSUPPORTED_MP4, "a track is put together from pieces")
+        raise Mp4Error(UNSUPPORTED_MP4, "a track's edit list is not one nonempty edit")
     return begin
 
 
@@ -288,14 +291,14 @@ def _coding(data: bytes, box: _Span, handler: bytes) -> tuple[str, bytes, int, i
     """Return a track's codec, its setup data, and the width and height of its frames."""
     entries = _boxes(data, box[0] + 8, box[1])
     if len(entries) != 1:
-        raise Mp4Error(UNSUPPORTED_MP4, f"a track has {len(entries)} codings")
+        raise Mp4Error(UNSUPPORTED_MP4, f"a track has {len(entries)} sample descriptions")
     (kind, span) = entries[0]
     if (handler, kind) == (_VIDEO, b"avc1"):
         width, height = _numbers(data, span, ">HH", 24)
         begin, end = _child(data, (span[0] + 78, span[1]), b"avcC")
         setup = data[begin:end]
         if len(setup) < 7 or setup[4] & 3 != _NAL_LENGTH_BYTES - 1:
-            raise Mp4Error(UNSUPPORTED_MP4, "its frames are not framed by 4 bytes")
+            raise Mp4Error(UNSUPPORTED_MP4, "its NAL units do not have 4-byte lengths")
         if not (width and height):
             raise Mp4Error(UNSUPPORTED_MP4, f"its size is {width} x {height}")
         return H264, setup, width, height
@@ -303,13 +306,13 @@ def _coding(data: bytes, box: _Span, handler: bytes) -> tuple[str, bytes, int, i
         inside = _child(data, (span[0] + 28, span[1]), b"dOps")
         _, channels, skip, rate, gain, family = _numbers(data, inside, ">BBHIhB")
         if channels != 1 or family:
-            raise Mp4Error(UNSUPPORTED_MP4, f"its audio has {channels} channels, expected one")
+            raise Mp4Error(UNSUPPORTED_MP4, f"its audio has {channels} channels instead of one")
         head = struct.pack("<8sBBHIhB", b"OpusHead", 1, channels, skip, rate, gain, family)
         return OPUS, head, 0, 0
     if (handler, kind) == (_SOUND, b"mp4a"):
         inside = _child(data, (span[0] + 28, span[1]), b"esds")
         return AAC, _aac_setup(data, (inside[0] + 4, inside[1])), 0, 0
-    raise Mp4Error(UNSUPPORTED_MP4, f"a track's coding is {_name(kind)}")
+    raise Mp4Error(UNSUPPORTED_MP4, f"a track's codec is {_name(kind)}")
 
 
 def _aac_setup(data: bytes, span: _Span) -> bytes:

@@ -48,11 +48,13 @@ def define_transcription_flags() -> None:
             "--transcribe=MODEL, a name or a folder in CTranslate2 format.",
         )
     )
-    flags.DEFINE_string("language", None, "Language of the speech, such as en; default: detected.")
+    flags.DEFINE_string(
+        "language", None, "Language of the speech, such as en; detected by default."
+    )
     flags.DEFINE_string(
         "transcripts",
         None,
-        "Folder for transcripts, which are kept; default: transcripts in the output.",
+        "Folder in which transcripts are kept; default: the folder transcripts in the output.",
     )
     storage_flags(inputs=["transcribe"], local=["transcripts"])
 

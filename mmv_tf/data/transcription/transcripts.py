@@ -135,7 +135,7 @@ class Transcripts:
     def _read(self, path: pathlib.Path, content: str) -> Transcript:
         values: dict[str, Any] = read_json(path, _FORM)
         if (values["format"], values["key"], values["film"]) != (_FORMAT, self.key, content):
-            raise ValueError(f"{path}: is another transcript.")
+            raise ValueError(f"{path}: does not match the film, the settings or the format.")
         captions = (
             Caption(float(c["start"]), float(c["end"]), c["text"]) for c in values["captions"]
         )

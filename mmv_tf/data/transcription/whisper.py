@@ -20,7 +20,7 @@ _SHOWN = 10  # languages in a message
 
 
 class FasterWhisper:
-    """Whisper as run by the package: parts without voice are skipped.
+    """Whisper, run by the package faster-whisper; parts without speech are skipped.
 
     Args:
       model: folder of a model in CTranslate2 format; or a name such as "small" or "large-v3", which
@@ -41,8 +41,8 @@ class FasterWhisper:
         folder = pathlib.Path(model)
         if folder.is_dir() and not (folder / _WEIGHTS).is_file():
             raise ValueError(
-                f"{model}: holds no {_WEIGHTS}; give a Whisper model in CTranslate2 format, or a "
-                f"name: {', '.join(faster_whisper.available_models())}."
+                f"{model}: contains no {_WEIGHTS}; give a Whisper model in CTranslate2 format, or "
+                f"a name: {', '.join(faster_whisper.available_models())}."
             )
         if not folder.is_dir() and model not in faster_whisper.available_models():
             raise ValueError(
@@ -54,21 +54,21 @@ class FasterWhisper:
         # The packages below raise many types of errors: network, file, device.
         except Exception as error:
             raise ValueError(
-                f"The Whisper model {model!r} can't be loaded ({error}); a name needs the network "
-                "once; otherwise give a folder."
+                f"The Whisper model {model!r} can't be loaded ({error}); the first use of a name "
+                "needs network access; otherwise, give a folder."
             ) from error
         # The weights behind a name could change online, but rarely; those in a folder more easily.
         identity = file_sha256(folder / _WEIGHTS)[:16] if folder.is_dir() else model
         self.key = f"faster-whisper {identity}"
 
     def check_language(self, language: str) -> None:
-        """Raise a ValueError if the model does not know a language by its code."""
+        """Raise a ValueError if the model does not support a language code."""
         known = sorted(self._model.supported_languages)
         if language not in known:
             some = ", ".join(known[:_SHOWN]) + (", ..." if len(known) > _SHOWN else "")
             raise ValueError(
-                f"The Whisper model does not know the language {language!r}; expected a code such "
-                f"as {some}."
+                f"The Whisper model does not support the language {language!r}; expected a code "
+                f"such as {some}."
             )
 
     def transcribe(
