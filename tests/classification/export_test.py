@@ -169,7 +169,7 @@ def test_folded_and_in_sixteen_bits(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (ExportOptions(video_jpeg=True), "JPEG frames are for video classifiers"),
+        (ExportOptions(video_jpeg=True), "Only video classifiers accept JPEG frames"),
         (ExportOptions(normalized=True), "no embeddings"),
         (ExportOptions(modalities=("audio",)), "has one modality"),
     ],

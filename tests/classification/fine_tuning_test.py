@@ -71,7 +71,7 @@ def test_recipes(model, tmp_path):
     with pytest.raises(ValueError, match=r"no --fine_tune\.epoch; nearest: --fine_tune\.epochs"):
         recipe("video", ["epoch=3"])
     labeled = read_labels(samples.write_sounds(tmp_path / "data", 2))
-    with pytest.raises(ValueError, match="Fine-tuning supports before_head"):
+    with pytest.raises(ValueError, match="fine-tuning supports only before_head"):
         fine_tune(
             labeled, as_encoder(model), options(tmp_path, feature="last_conv"), recipe("audio")
         )

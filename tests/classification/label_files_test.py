@@ -115,12 +115,12 @@ def test_several_labels(tmp_path):
         ("path,label\n0.wav,dog bark\n1.wav,dogbark\n", "'dog bark' and 'dogbark'"),
         (
             "path,label\n0.wav,caf\u00e9\n1.wav,cafe\u0301\n",
-            "only in case, blanks or character forms",
+            "only in case, spaces or character forms",
         ),
         ("path,label\n0.wav,a\n1.wav,\n", r"1\.wav has 0 labels; expected one"),
-        ("path,label\n0.wav,;\n", "expected names between the ';'"),
+        ("path,label\n0.wav,;\n", "expected names separated by ';'"),
         ("path,label,group\n0.wav,a,x\n0.wav,b,y\n", "is in the groups 'x' and 'y'"),
-        ("path,label\n0.wav,a\n0.xyz,b\n", "'0.xyz' has no known suffix"),
+        ("path,label\n0.wav,a\n0.xyz,b\n", "'0.xyz' has no known video, audio or image suffix"),
         ("path,label\n0.wav,a\n0.png,b\n", "holds 1 image and 1 sound files; set the modality"),
     ],
 )
@@ -158,7 +158,7 @@ def test_folders_that_cannot_be_learned_from(tmp_path):
     with pytest.raises(ValueError, match="'dog' and 'dog ' differ only in case"):
         read_labels(tmp_path / "blank")
     touch(tmp_path / "loose", "dog/1.wav", "cat/2.wav", "3.wav")
-    with pytest.raises(ValueError, match=r"'3\.wav' is in no class"):
+    with pytest.raises(ValueError, match=r"'3\.wav' is not in a class folder"):
         read_labels(tmp_path / "loose")
     with pytest.raises(ValueError, match="has no subfolders; expected one per class"):
         read_labels(files(tmp_path / "flat"))

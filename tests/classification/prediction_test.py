@@ -44,7 +44,7 @@ def test_files_are_found_once(tmp_path):
     assert [clip.name for clip in find_clips([tmp_path / "d" / "x.txt"], "audio")] == ["x.txt"]
     with pytest.raises(ValueError, match="no such file or folder"):
         find_clips([tmp_path / "none"], "audio")
-    with pytest.raises(ValueError, match="no file of video found"):
+    with pytest.raises(ValueError, match="no video files found"):
         find_clips([tmp_path / "d"], "video")
 
 

@@ -75,7 +75,7 @@ def test_files(model, tmp_path):
         assert one["top"][0]["label"] == LABELS[int(np.argmax(windows.mean(axis=0)))]
         assert len(one["top"]) == 2
     (tmp_path / "data" / "x.png").write_bytes(b"")
-    with pytest.raises(ValueError, match="the files are audio and image; set the modality"):
+    with pytest.raises(ValueError, match="suffixes indicate audio and image; set the modality"):
         told_modality([tmp_path / "data"])
     with pytest.raises(ValueError, match="no such file"):
         told_modality([tmp_path / "none"])
@@ -85,8 +85,8 @@ def test_files(model, tmp_path):
     ("labels", "message"),
     [
         (("red",), "expected at least two"),
-        (("red", "red"), "each once"),
-        (("red", "Red "), "differ only in case, blanks"),
+        (("red", "red"), "without duplicates"),
+        (("red", "Red "), "differ only in case, spaces"),
         (("red", " "), "printable"),
         (("red", "xylophone"), "1 of 2 classes, the model knows none of the words: 'xylophone'"),
     ],

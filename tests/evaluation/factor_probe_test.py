@@ -55,7 +55,7 @@ def test_wrong_arguments_are_refused():
     train, labels = data(50, 0)
     with pytest.raises(ValueError, match="not finite"):
         factor_probe(np.full_like(train, np.nan), labels, train, labels)
-    with pytest.raises(ValueError, match="Training has the factors"):
+    with pytest.raises(ValueError, match="training data has the factors"):
         factor_probe(train, labels, train, {"told": labels["told"]})
     same = {"told": np.zeros(50, int)}
     with pytest.raises(ValueError, match="labels of 'told' are equal"):

@@ -86,7 +86,7 @@ def test_a_store_without_sums_is_read(tmp_path):
 
 def test_features_of_something_else_are_refused(tmp_path):
     FeatureStore(tmp_path, {"model": "m"})
-    with pytest.raises(ValueError, match="features of another model"):
+    with pytest.raises(ValueError, match="features from another model"):
         FeatureStore(tmp_path, {"model": "n"})
     with pytest.raises(ValueError, match="another format"):
         FeatureStore(tmp_path, {"model": "m"}, file_format="parquet")

@@ -117,10 +117,10 @@ def test_missing_tasks_are_named(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no task for these items is done; first run"):
         tasks.finish(_failures())
     tasks.do(Share(2, 3), Embedder(tasks))
-    with pytest.raises(ValueError, match="not done yet: task '1/3', '3/3'; run --task=1/3"):
+    with pytest.raises(ValueError, match="tasks not done yet: '1/3', '3/3'; run --task=1/3"):
         tasks.finish(_failures())
     other = make(tmp_path, versions={name: f"{name} 2" for name in NAMES})
-    with pytest.raises(ValueError, match=r"tasks of other items or settings: '2/3'"):
+    with pytest.raises(ValueError, match=r"found tasks for other items or settings: '2/3'"):
         other.finish(_failures())
 
 

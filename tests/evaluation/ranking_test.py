@@ -69,7 +69,7 @@ def test_few_items_repeated_often_are_quick_and_right():
 def test_shapes_and_targets_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="differ"):
         retrieval.ranks(vectors(0, 3, 4), vectors(1, 5, 4), np.arange(2))
-    with pytest.raises(ValueError, match="Targets range over 0 to 5 of 5 items"):
+    with pytest.raises(ValueError, match="Targets range from 0 to 5; expected 0 to 4"):
         retrieval.ranks(vectors(0, 2, 4), vectors(1, 5, 4), np.array([0, 5]))
     with pytest.raises(ValueError, match="mask has shape"):
         retrieval.ranks(vectors(0, 5, 4), vectors(1, 5, 4), valid=np.ones(4, bool))

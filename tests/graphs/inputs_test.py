@@ -140,7 +140,7 @@ def test_there_may_be_no_sentences(fac):
 
 
 def test_a_mask_of_another_name_is_refused(fac):
-    with pytest.raises(ValueError, match="valid names 'vidoe'"):
+    with pytest.raises(ValueError, match="valid has the key 'vidoe'"):
         fac({"video": CLIPS}, valid={"vidoe": [True, True]})
 
 

@@ -82,7 +82,7 @@ def test_sounds_are_embedded_and_new_ones_added(run, folder, tmp_path):
     assert "features of 4 items" in done.stdout
     other = run(*arguments, "--windows=3")
     assert other.status == 1
-    assert "holds features of another model, of other views" in other.stderr
+    assert "holds features from another model, from other views" in other.stderr
 
 
 def test_sentences_are_embedded_once_each(run, folder, tmp_path):
@@ -99,7 +99,7 @@ def test_sentences_without_a_known_word_are_told_and_left_out(run, tmp_path):
     done = run(f"--sentences={path}", "--names=vat")
     assert done.status == 1
     assert "can't be read: 'quo vadis' has no word that the model knows" in done.stdout
-    assert "2 of the listed items can't be scored, and 0 are allowed" in done.stderr
+    assert "2 of the listed items can't be scored, more than the 0 allowed" in done.stderr
     assert read(tmp_path)["id"].tolist() == ["a red square"]
     assert run(f"--sentences={path}", "--names=vat", "--allow_missing=2").status == 0
 
@@ -123,7 +123,7 @@ def test_tasks_write_the_bytes_of_one_machine(run, folder, tmp_path):
     assert run(*arguments, "--task=2/2", output=output).status == 0
     missing = run(*arguments, "--finish", output=output)
     assert missing.status == 1
-    assert "not done yet: task '1/2'; run --task=1/2" in missing.stderr
+    assert "tasks not done yet: '1/2'; run --task=1/2" in missing.stderr
     done = run(*arguments, "--task=1/2", output=output)
     assert "task 1/2 done: 2 of 4 items; after all tasks" in done.stdout
     done = run(*arguments, "--finish", output=output)

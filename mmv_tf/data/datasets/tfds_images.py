@@ -130,7 +130,7 @@ def _tfds() -> Any:
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise ValueError(
-            "This data set needs TensorFlow Datasets, an optional dependency: "
+            "This data set needs TensorFlow Datasets, which is an extra: "
             "pip install 'mmv_tf[tfds]'."
         ) from error
     return tfds

@@ -23,7 +23,7 @@ def check_installed() -> None:
     """Raise a ValueError with installation instructions if Beam is missing."""
     if importlib.util.find_spec("apache_beam") is None:
         raise ValueError(
-            "--runner=beam needs Apache Beam, an optional dependency: pip install 'mmv_tf[beam]'."
+            "--runner=beam needs Apache Beam, which is an extra: pip install 'mmv_tf[beam]'."
         )
 
 

@@ -72,7 +72,7 @@ def plan_clips(
         if not report.clips:
             if report.status == OK:
                 report.fail(
-                    TOO_SHORT, f"{source.path}: {info.duration:.2f} s are too short for a clip"
+                    TOO_SHORT, f"{source.path}: no clip fits into its {info.duration:.2f} s"
                 )
             _stop_if_only(sources, report)
         elif source.kind == VIDEO and not info.has_audio and settings.sound != "none":

@@ -117,7 +117,7 @@ class Records:
         for name in names:
             if name not in have:
                 raise ValueError(
-                    f"{self.folder.name} has no split {name!r}; its splits are {list(have)}."
+                    f"There is no split {name!r} in {self.folder.name}: it has {', '.join(have)}."
                 )
         return names
 

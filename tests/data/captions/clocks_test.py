@@ -43,7 +43,7 @@ def test_parse_clock():
 )
 def test_fractions(times, expected):
     if expected is None:
-        with pytest.raises(ValueError, match=r"a.srt, line 0: .*may be 0.\d+ s or 0.0\d+ s"):
+        with pytest.raises(ValueError, match=r"a.srt, line 0: .*may mean 0.\d+ s or 0.0\d+ s"):
             read(*times)
     else:
         assert read(*times) == pytest.approx(expected)

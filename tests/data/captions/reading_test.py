@@ -91,7 +91,7 @@ ROWS = "start\tend\tcaption\n{}\n"
     ("name", "content", "message"),
     [
         ("a.vtt", "", "is empty"),
-        ("a.vtt", "WEBVTT\n", "no caption found"),
+        ("a.vtt", "WEBVTT\n", "no captions found"),
         ("a.vtt", "00:01.000 --> 00:02.000\nhi\n", "line 1: .*expected 'WEBVTT'"),
         ("a.vtt", CUE.format("00:01.000 -> 00:02.000"), "line 3: got '00:01.000 -> "),
         ("a.vtt", CUE.format("00:61.000 --> 01:02.000"), "line 3: got '00:61"),
@@ -102,7 +102,7 @@ ROWS = "start\tend\tcaption\n{}\n"
         ("a.vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n\xff\n", "line 4: byte 0xff is not UTF-8"),
         ("a.srt", "garbage", "line 1: got 'garbage'"),
         ("a.json3", '{"events": [\n{]}', "line 2: not JSON"),
-        ("a.json3", "[]", "without a list 'events'"),
+        ("a.json3", "[]", "without an 'events' list"),
         ("a.json3", '{"events": [{"segs": [{"utf8": "x"}]}]}', "event 1: "),
         ("a.json3", '{"events": [7]}', "event 1: "),
         ("a.tsv", "begin\tend\tcaption\n", "line 1: got the columns"),
@@ -111,7 +111,7 @@ ROWS = "start\tend\tcaption\n{}\n"
         ("a.tsv", ROWS.format("0\tinf\tx"), "line 2: the caption's time is 0 to inf"),
         ("a.tsv", ROWS.format("soon\t2\tx"), "line 2: got the time 'soon'"),
         ("a.tsv", ROWS.format("1\t2"), "line 2: got 2 columns; expected the header's 3"),
-        ("a.tsv", ROWS.format("1\t2\t"), "no caption found"),
+        ("a.tsv", ROWS.format("1\t2\t"), "no captions found"),
         ("a.doc", "x", "'.doc' can't be read; give a file ending in one of .vtt, .srt"),
     ],
 )
@@ -185,11 +185,11 @@ def test_a_file_of_which_more_than_half_is_odd_is_refused(tmp_path):
     odd = "00:00:03,700 --> 00:00:03,700\nyes\n\n"
     assert len(read_captions(write(tmp_path, "a.srt", GOOD + odd))) == 1
     with pytest.raises(
-        ValueError, match=r"2 captions or lines can't be used, but only 1 can.* line 4: "
+        ValueError, match=r"2 captions or lines can't be used and only 1 can.* line 4: "
     ):
         read_captions(write(tmp_path, "a.srt", GOOD + odd + odd))
     with pytest.raises(
-        ValueError, match=r"3 captions or lines can't be used, but only 1 can.* line 1: "
+        ValueError, match=r"3 captions or lines can't be used and only 1 can.* line 1: "
     ):
         read_captions(write(tmp_path, "a.srt", "Dear\nJohn\nbye\n\n" + GOOD))
 

@@ -71,7 +71,7 @@ def test_what_is_no_whole_object(tmp_path, text):
 
 def test_damage(tmp_path):
     (tmp_path / "caption.json").write_text('{"v": {"start": [0], "end": [1, 2], "text": ["a"]}}')
-    with pytest.raises(ValueError, match="no video of the data set found"):
+    with pytest.raises(ValueError, match="no videos from the data set found"):
         read_data_set("howto100m", tmp_path)
     (tmp_path / "v.mp4").touch()
     (source,) = read_data_set("howto100m", tmp_path).sources

@@ -110,7 +110,7 @@ def test_unknown_names_are_errors(tmp_path):
     with pytest.raises(ValueError, match="did you mean 'hmdb51'"):
         read_listing("hmdb_51", tmp_path, None, "1")
     with pytest.raises(
-        ValueError, match=r"no division 'valid' in the lists of .*; use one of test"
+        ValueError, match=r"no division 'valid' in the lists in .*; use one of test"
     ):
         read_listing("kinetics400", small_benchmarks.kinetics(tmp_path), None, "valid")
     (tmp_path / "empty").mkdir()

@@ -513,7 +513,8 @@ def test_damage_to_what_was_remembered_is_told_and_costs_no_record(data, monkeyp
     monkeypatch.setattr(inspection, "_REMEMBERED", {})  # as in another program
     assert reader(data, on_bad_record="skip").num_examples() == 8
     assert (
-        "inspection.json: its checksum is missing or does not match. The shards are" in caplog.text
+        "inspection.json: its checksum is missing or does not match. Inspecting the shards"
+        in caplog.text
     )
     assert cache.read_text() == content
 

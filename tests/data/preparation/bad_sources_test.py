@@ -61,7 +61,7 @@ VIDEOS = {
     "short.mp4": (
         lambda path: media_samples.write_film(path, 0.2),
         "too short",
-        "no clip fits; it has 0.",
+        "no clip fits into its 0.",
     ),
     "no frames.mkv": (no_frames, "corrupt", "no frames.mkv: "),
     "empty.mp4": (lambda path: path.touch(), "corrupt", "can't be decoded"),
@@ -75,7 +75,7 @@ VIDEOS = {
         "corrupt",
         "no video stream",
     ),
-    "stripe.mkv": (film(size=(640, 8), codec="ffv1"), "corrupt", "within a ratio of 16"),
+    "stripe.mkv": (film(size=(640, 8), codec="ffv1"), "corrupt", "aspect ratio of at most 16"),
 }
 CAPTIONS = {
     "out of order": ("ok", "", 2, [(0.8, 1.3, "two"), (0.2, 0.7, "one")]),
@@ -224,7 +224,7 @@ def test_images(tmp_path, in_process):
         **dict.fromkeys("defg", "corrupt"),
     }
     reasons = {row["media_id"]: row["reason"] for row in manifest["sources"]}
-    assert "within a ratio of 16" in reasons["d"]
+    assert "aspect ratio of at most 16" in reasons["d"]
     assert "no image" in reasons["e"]
     assert "9000 x 9000 pixels" in reasons["g"]
     assert manifest["splits"]["train"]["num_with_video"] == 3
@@ -239,5 +239,5 @@ def test_listed_files_that_are_missing_are_rows(tmp_path, in_process):
     assert [row["status"] for row in manifest["sources"]] == ["ok", "missing"]
     assert manifest["labels"] == ["x"]
     (tmp_path / "a.mp4").unlink()
-    with pytest.raises(ValueError, match="None of the 2 sources gives a clip"):
+    with pytest.raises(ValueError, match="None of the 2 sources yields a clip"):
         prepare_sources(sources, tmp_path / "other", cut="list")

@@ -85,10 +85,10 @@ def test_names_and_texts_that_are_no_utf8(tmp_path):
         ("path,split\na.mp4,a/b\n", "line 2: got the split 'a/b'"),
         (
             "path,example_id\na.mp4,1\nb.mp4,1\n",
-            "line 3: the example id '1' is also that of line 2",
+            "line 3: the example id '1' is already used in line 2",
         ),
         ("path,captions\na.mp4,1.vtt\na.mp4,2.vtt\n", "has the caption files 1.vtt, 2.vtt"),
-        ("path\na.mp4\na.mkv\n", "2 files have the name 'a'"),
+        ("path\na.mp4\na.mkv\n", "2 files are named 'a'"),
         ("path\n", "has no rows"),
         ("path,text\na.mp4," + "x" * 10_001 + "\n", "line 2: the text has 10001 characters"),
     ],

@@ -40,7 +40,9 @@ def test_duplicate_example_ids_are_an_error(tmp_path, in_process):
         preparation.Source(name, tmp_path / f"{name}.mp4", split="train", clips=(clip,))
         for name in ("a", "b")
     ]
-    with pytest.raises(ValueError, match=r"id 'same' belongs to a clip of .*a.mp4 and one of .*b"):
+    with pytest.raises(
+        ValueError, match=r"id 'same' belongs to a clip of .*a.mp4 and to one of .*b"
+    ):
         prepare_sources(sources, tmp_path / "data", cut="list")
 
 

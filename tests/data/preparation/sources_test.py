@@ -22,9 +22,7 @@ def test_find_sources(tmp_path):
     with pytest.raises(ValueError, match="is a folder, so captions"):
         preparation.find_sources(tmp_path, "a.srt")
     (tmp_path / "b.webm").touch()
-    message = (
-        r"2 files have the name 'b' except for the suffix \(b.mp4, b.webm\).* rename all but one"
-    )
+    message = r"2 files are named 'b' apart from the suffix \(b.mp4, b.webm\).* rename all but one"
     with pytest.raises(ValueError, match=message):
         preparation.find_sources(tmp_path)
 

@@ -121,7 +121,7 @@ def test_tasks_on_machines_that_share_only_the_store(s3_store, folder, local, in
     for text in ("2/3", "3/3"):
         do_task(s3_store.url, text)
         s3_store.fresh_machine()
-    with pytest.raises(ValueError, match="not done yet: task 1/3"):
+    with pytest.raises(ValueError, match="tasks not done yet: 1/3"):
         prepare(s3_store.url, finish=True)
     do_task(s3_store.url, "1/3")
     s3_store.fresh_machine()

@@ -89,7 +89,7 @@ def test_missing_tasks_are_named_and_nothing_is_lost(folder, tmp_path, in_proces
         preparation.prepare(sources, tmp_path / "none", SETTINGS, finish=True)
     assert not (tmp_path / "none").exists()
     run_tasks(job(sources), tmp_path, "2/4")
-    with pytest.raises(ValueError, match=r"not done yet: task 1/4, 3/4, 4/4; run --task=1/4"):
+    with pytest.raises(ValueError, match=r"tasks not done yet: 1/4, 3/4, 4/4; run --task=1/4"):
         preparation.prepare(sources, tmp_path, SETTINGS, finish=True)
     other = dataclasses.replace(SETTINGS, jpeg_quality=50)
     with pytest.raises(ValueError, match="no task with these settings"):

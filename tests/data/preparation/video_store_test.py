@@ -132,7 +132,10 @@ def test_images_are_refused(tmp_path):
     [
         ({"store": "tape"}, "store is 'tape'"),
         ({"video_crf": 0}, "video_crf is 0"),
-        ({"sample_rate": 20_000}, "sample_rate is 20000; store=video can have one of 7350, 8000"),
+        (
+            {"sample_rate": 20_000},
+            "sample_rate is 20000; with store=video, use one of 7350, 8000",
+        ),
     ],
 )
 def test_settings_that_no_codec_has(changes, message):

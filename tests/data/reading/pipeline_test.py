@@ -254,9 +254,9 @@ def test_classes_are_found_by_name_under_both_keys(narrated, tmp_path):
 
 def test_other_rates_are_refused_unless_resampled(narrated, tokenizer):
     double = LogMel(**{**LOG_MEL, "sample_rate": 2 * records.SAMPLE_RATE, "upper_hz": 399.0})
-    with pytest.raises(ValueError, match="800 samples a second, the model expects 1600"):
+    with pytest.raises(ValueError, match="800 samples a second, but the model expects 1600"):
         make_dataset(narrated.config(), tokenizer, double)
-    with pytest.raises(ValueError, match="5 frames a second, expected a multiple of 4"):
+    with pytest.raises(ValueError, match="5 frames a second; expected a multiple of 4"):
         make_dataset(narrated.config(frame_rate=4.0))
     config = narrated.config(frame_rate=4.0, resample=True, num_frames=4, batch_size=8)
     resampled = next(iter(make_dataset(config, None, double, training=False)))

@@ -18,13 +18,13 @@ def test_a_whole_stride_is_an_int():
 def test_frames_that_are_not_stored_are_refused(wanted):
     settings.check_frame_rate(5.0, 5.0)
     settings.check_frame_rate(5.0, 2.5)
-    with pytest.raises(ValueError, match=f"5 frames a second, expected a multiple of {wanted:g}"):
+    with pytest.raises(ValueError, match=f"5 frames a second; expected a multiple of {wanted:g}"):
         settings.check_frame_rate(5.0, wanted)
 
 
 def test_another_sample_rate_is_refused():
     settings.check_sample_rate(800.0, 800)
-    with pytest.raises(ValueError, match="800 samples a second, the model expects 1600"):
+    with pytest.raises(ValueError, match="800 samples a second, but the model expects 1600"):
         settings.check_sample_rate(800, 1600)
 
 

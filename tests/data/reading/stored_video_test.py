@@ -208,7 +208,7 @@ def test_a_resampled_rate(clocks):
 
 def test_a_service_and_a_mixture_of_stores(clocks, tmp_path):
     config = clocks["video"].config(service="grpc://localhost:1")
-    with pytest.raises(ValueError, match="can't do; prepare them with --store=jpeg"):
+    with pytest.raises(ValueError, match="can't call; prepare the data with --store=jpeg"):
         Input(config)
     mixture = tuple(
         {"directory": str(clocks[name].directory), "weight": 1.0} for name in ("jpeg", "video")

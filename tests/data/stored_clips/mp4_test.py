@@ -68,8 +68,8 @@ def silent():
         (lambda d: b"\x89PNG" + d, mp4.NOT_MP4, "does not begin"),
         (lambda d: d[: len(d) // 2], mp4.TRUNCATED_MP4, "bytes"),
         (lambda d: d[: d.index(b"moov") - 4], mp4.TRUNCATED_MP4, "no index"),
-        (lambda d: d.replace(b"stsz", b"free"), mp4.TRUNCATED_MP4, "0 boxes stsz"),
-        (lambda d: d.replace(b"avc1", b"hvc1"), mp4.UNSUPPORTED_MP4, "coding is hvc1"),
+        (lambda d: d.replace(b"stsz", b"free"), mp4.TRUNCATED_MP4, "0 boxes of type stsz"),
+        (lambda d: d.replace(b"avc1", b"hvc1"), mp4.UNSUPPORTED_MP4, "codec is hvc1"),
         (lambda d: d.replace(b"vide", b"text"), mp4.UNSUPPORTED_MP4, "track of text"),
         (lambda d: d.replace(b"vmhd", b"mvex"), None, ""),
         (lambda d: d.replace(b"mvhd", b"mvex"), mp4.UNSUPPORTED_MP4, "fragmented"),
@@ -82,12 +82,12 @@ def silent():
         (lambda d: changed(d, b"stco", 8, ">I", 2**31), mp4.TRUNCATED_MP4, "past its end"),
         (lambda d: changed(d, b"stsc", 8, ">I", 7), mp4.TRUNCATED_MP4, "contradicts"),
         (lambda d: changed(d, b"stsc", 12, ">I", 2**31), mp4.TRUNCATED_MP4, "contradicts"),
-        (lambda d: changed(d, b"stts", 8, ">I", 2**31), mp4.TRUNCATED_MP4, "number of times"),
+        (lambda d: changed(d, b"stts", 8, ">I", 2**31), mp4.TRUNCATED_MP4, "numbers of times"),
         (lambda d: changed(d, b"stss", 12, ">I", 99), mp4.TRUNCATED_MP4, "key frames"),
-        (lambda d: changed(d, b"mdhd", 12, ">I", 0), mp4.UNSUPPORTED_MP4, "no units"),
-        (lambda d: changed(d, b"elst", 4, ">I", 2), mp4.UNSUPPORTED_MP4, "pieces"),
+        (lambda d: changed(d, b"mdhd", 12, ">I", 0), mp4.UNSUPPORTED_MP4, "timescale is 0"),
+        (lambda d: changed(d, b"elst", 4, ">I", 2), mp4.UNSUPPORTED_MP4, "edit list"),
         (lambda d: changed(d, b"avc1", 24, ">H", 0), mp4.UNSUPPORTED_MP4, "size is 0 x 48"),
-        (lambda d: changed(d, b"avcC", 4, ">B", 0xFC), mp4.UNSUPPORTED_MP4, "4 bytes"),
+        (lambda d: changed(d, b"avcC", 4, ">B", 0xFC), mp4.UNSUPPORTED_MP4, "4-byte"),
     ],
 )
 def test_what_is_refused(change, reason, detail):
@@ -108,7 +108,7 @@ def test_what_is_refused(change, reason, detail):
 def test_frames_in_another_order_than_shown_are_refused(monkeypatch):
     options = {**clip_encoder.VIDEO_OPTIONS, "bf": "2"}
     monkeypatch.setattr(clip_encoder, "VIDEO_OPTIONS", options)
-    with pytest.raises(Mp4Error, match="not stored in the order shown"):
+    with pytest.raises(Mp4Error, match="not stored in display order"):
         read_mp4(stored_clips.video(stored_clips.moving(12)))
 
 

@@ -67,7 +67,10 @@ def test_a_model_by_path_is_known_by_its_content(package, tmp_path):
             "enormous",
             "neither a folder nor a Whisper model; expected .* one of tiny, small",
         ),
-        ("large-v3", r"can't be loaded \(no network\); a name needs the network once"),
+        (
+            "large-v3",
+            r"can't be loaded \(no network\); the first use of a name needs network access",
+        ),
     ],
 )
 def test_wrong_models(package, model, message):
@@ -76,7 +79,7 @@ def test_wrong_models(package, model, message):
 
 
 def test_a_folder_without_weights(package, tmp_path):
-    with pytest.raises(ValueError, match=r"holds no model\.bin"):
+    with pytest.raises(ValueError, match=r"contains no model\.bin"):
         FasterWhisper(str(tmp_path))
 
 
