@@ -178,7 +178,7 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     try:
         check_form(content, _MANIFEST_FORM)
         if store_of(content) not in STORES:
-            raise ValueError(f"store is {store_of(content)!r}, expected one of {', '.join(STORES)}")
+            raise ValueError(f"store is {store_of(content)!r}; expected one of {', '.join(STORES)}")
     except ValueError as error:
         raise ValueError(
             f"{where}: {error}; prepare the data again with --overwrite, or restore the file."

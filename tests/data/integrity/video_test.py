@@ -150,7 +150,7 @@ def test_a_reader_of_jpegs_says_what_the_data_are(data, monkeypatch):
 
 def test_another_store_in_the_manifest(data):
     data.write_manifest(store="tape")
-    with pytest.raises(ValueError, match="store is 'tape', expected one of jpeg, video"):
+    with pytest.raises(ValueError, match="store is 'tape'; expected one of jpeg, video"):
         manifests.read_manifest(data.directory)
 
 
