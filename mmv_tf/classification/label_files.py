@@ -69,7 +69,7 @@ def read_labels(
         if lost:
             raise ValueError(
                 f"{path}: {named(lost)} {'have' if lost[1:] else 'has'} no {modality} files; add "
-                "some, or remove the folder{'s' if lost[1:] else ''}."
+                f"some, or remove the folder{'s' if lost[1:] else ''}."
             )
     else:
         clips = _read_table(path, path.parent if data is None else pathlib.Path(data))

@@ -262,7 +262,7 @@ def _operation(walk: Walk, operation: Any, *inputs: Any, **arguments: Any) -> An
         axes = sorted(axis % rank for axis in axes)
         keepdims = operation.keepdims
         if 1 not in axes or 0 in axes:
-            walk.refuse(f"it reduces axes {axes} but not time, axis 1")
+            walk.refuse(f"it reduces axes {axes}; they must include 1 (time) and exclude 0 (batch)")
         rest = tuple(axis - 1 for axis in axes if axis != 1)
         outputs = _MEANS[kind](tensors[0], axis=rest, keepdims=keepdims) if rest else tensors[0]
         return walk.mark(outputs, has_time=keepdims)
