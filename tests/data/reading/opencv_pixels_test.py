@@ -69,5 +69,5 @@ def test_a_frame_of_another_size_is_told():
     frames = np.array([records.jpeg(9, 24, 32), records.jpeg(9, 20, 32)], object)
     plan = frames, np.array([24, 32]), np.array([0, 0, 20, 20]), False
     result = np.zeros((2, 8, 8, 3), np.float32)
-    with pytest.raises(ValueError, match="frame 1 is 32 x 20, the first is 32 x 24"):
+    with pytest.raises(ValueError, match="frame 1 is 32 x 20, but the first is 32 x 24"):
         pixels.clip_pixels(*plan, augmentation.NO_COLOR_CHANGE, result)
