@@ -149,7 +149,9 @@ def test_settings_that_do_not_go_together(data, monkeypatch):
         Input(data.config(pixels="opencv", service="grpc://host:5000"))
     entries = ({"directory": str(data.directory)},)
     entries += ({**entries[0], "pixels": "opencv"},)
-    with pytest.raises(ValueError, match=r"differ in pixels \(opencv, tensorflow\); set data.pixels to one"):
+    with pytest.raises(
+        ValueError, match=r"differ in pixels \(opencv, tensorflow\); set data.pixels to one"
+    ):
         Input(data.config(mixture=entries))
     for name in ("cv2", "simplejpeg"):
         monkeypatch.setitem(sys.modules, name, None)
