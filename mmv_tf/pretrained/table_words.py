@@ -182,9 +182,10 @@ def _checked_list(words: Sequence[str], where: str) -> list[str]:
         if "\n" in word:
             raise ValueError(f"{place}, {word!r}, contains a line break; expected one word.")
         if word in first:
+            earlier = f"{where.rpartition(', ')[2]} {first[word] + 1}"
             raise ValueError(
-                f"{place} is {word!r}, like {where} {first[word] + 1}; expected each word once: "
-                "every row counts, so name the copy <unused> or the like."
+                f"{place} is {word!r}, like {earlier}; expected each word once: every row counts, "
+                "so name the copy <unused> or the like."
             )
         first[word] = index
     if not first:

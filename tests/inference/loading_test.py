@@ -247,7 +247,7 @@ def test_other_settings(folder):
     encoder = load_encoder(folder / "mil_nce.pth", settings=settings)
     assert (encoder.settings.num_frames, encoder.settings.square_crop) == (8, False)
     for settings, message in (
-        ({"fps": 3}, "no setting 'fps'; expected num_frames"),
+        ({"fps": 3}, "no setting 'fps'; use one of num_frames"),
         ({"size": "x"}, "size is 'x'; expected a whole number above 0"),
         ({"size": 32.5}, "a whole number above 0"),
         ({"num_frames": True}, "a whole number above 0"),

@@ -96,7 +96,7 @@ def test_graphs_of_fixed_sizes_and_without_shapes(batch, tmp_path):
     np.testing.assert_allclose(found["vat"], wanted, rtol=1e-5)
     with pytest.raises(ValueError, match=r"num_frames is 3, but .* accepts only 2"):
         ModuleNetwork(folder, num_frames=3)
-    with pytest.raises(ValueError, match="expects video of shape"):
+    with pytest.raises(ValueError, match="Got video of shape"):
         network.run("video", CLIPS[:, :1])
 
 
@@ -213,7 +213,7 @@ def test_assets_lie_inside_of_the_module(name, tf1, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"renamed": {}}, "its signatures: none"),
+        ({"renamed": {}}, "it has: none"),
         ({"renamed": {"video": {"va": "logits"}}}, "returns logits; expected at least one of"),
         ({"tags": [("train",)]}, "only a graph for training"),
     ],

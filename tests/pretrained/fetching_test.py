@@ -216,7 +216,7 @@ def test_refuses_at_once(server, tmp_path, name, answer, message):
 def test_more_bytes_than_expected_are_refused_and_not_kept(server, tmp_path):
     server.content = CONTENT + b"more"
     server.answers = [Answer(length=None)]
-    assert "more than the 400,000 bytes" in error_of(lambda: fetch(SIZED, tmp_path))
+    assert "more than the expected 400,000 bytes" in error_of(lambda: fetch(SIZED, tmp_path))
     assert {entry.name for entry in (tmp_path / SIZED).iterdir()} == {".lock"}
 
 

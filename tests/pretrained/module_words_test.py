@@ -116,5 +116,5 @@ def test_ids_that_the_table_lacks_are_refused():
     assert tokenizer(["large big red"]).numpy()[0, :4].tolist() == [2, 2, 1, 0]
     assert (found["matched"], found["unmatched"], found["first_word_id"]) == (2, 2, 1)
     for words in ({"red": 1, "big": 4}, {"red": 1}, {"red": -1, "big": 0}):
-        with pytest.raises(ValueError, match=r"the word table 4 rows"):
+        with pytest.raises(ValueError, match=r"the word table has 4 rows"):
             words_from_ids(table, words)

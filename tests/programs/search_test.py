@@ -34,7 +34,11 @@ pytest.importorskip("faiss", reason="the extra 'search' is not installed")
             "for example, video=1,speech=0.5",
         ),
         (("query", "--index=x", "--text=a", "--within=here"), 2, "speech"),
-        (("query", "--index=x", "--image=a", "--within=speech"), 1, "searched by sentences"),
+        (
+            ("query", "--index=x", "--image=a", "--within=speech"),
+            1,
+            "searched only with a sentence",
+        ),
         (("query", "--index=/nothing", "--text=a"), 1, "create one: mmv search"),
         (("query", "--index=/nothing", "--label=a"), 1, "create one: mmv search"),
         (("query", "--index=x", "--text="), 1, "expected 1 to"),

@@ -315,7 +315,7 @@ class TestMixed:
         assert said and all("red" in text for text in said)
 
     def test_only_sentences_are_said(self):
-        with pytest.raises(ValueError, match="searched by sentences, got image"):
+        with pytest.raises(ValueError, match="only with a sentence; got a query of kind 'image'"):
             Query("image", "a.png", within=SPEECH)
 
 

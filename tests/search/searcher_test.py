@@ -245,7 +245,7 @@ def test_an_index_without_any_video_left(library, tmp_path):
 
 
 def test_another_or_no_network_is_refused(library, tmp_path, tiny_model):
-    with pytest.raises(ValueError, match="is missing; pass it as"):
+    with pytest.raises(ValueError, match="was not found; pass its path as"):
         Searcher(library.index, tmp_path / "gone.keras").embedder()
     tiny_model.layers[0].trainable_variables[0].assign_add(
         np.ones_like(tiny_model.layers[0].trainable_variables[0])
@@ -329,5 +329,5 @@ def test_moments_that_can_not_be_asked_by(searcher):
         searcher.search([Similar("sub/silent.mkv", 0, 1, within=SOUND)], 3)
     with pytest.raises(ValueError, match="other than 0"):
         Similar("long.mp4", 0, 1, weight=0.0)
-    with pytest.raises(ValueError, match="got 'speech'"):
+    with pytest.raises(ValueError, match="within is 'speech'"):
         Similar("long.mp4", 0, 1, within="speech")
