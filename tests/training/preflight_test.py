@@ -70,8 +70,8 @@ def test_directories_and_empty_splits(tmp_path):
         check(config(tmp_path))
     message = str(error.value)
     assert f"{tmp_path / 'audioset' / 'manifest.json'}: no such file" in message
-    assert "The split 'train' of" in message and "has 0 clips, at least 1 are needed" in message
-    assert "The split 'validation' of" in message and "has 1 clip, at least 2" in message
+    assert "The split 'train' of" in message and "has 0 clips, but at least 1 are needed" in message
+    assert "The split 'validation' of" in message and "has 1 clip, but at least 2" in message
 
 
 def test_modalities_that_no_clip_has(tmp_path, folders):

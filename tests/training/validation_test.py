@@ -68,7 +68,7 @@ def test_data_without_the_split_or_with_one_clip_are_not_evaluated(tmp_path, cap
     write(tmp_path / "one", train=9, validation=1)
     write(tmp_path / "none", train=9)
     for name, said in (
-        ("one", "The split 'validation' of .* has 1 clip, at least 2 are needed"),
+        ("one", "The split 'validation' of .* has 1 clip, but at least 2 are needed"),
         ("none", "There is no split 'validation' in .*: it has train;"),
     ):
         assert chosen(run_config(directory=tmp_path / name)) is None
