@@ -31,7 +31,7 @@ esac
 [ -d "$VIDEOS" ] || fail "$VIDEOS does not exist; mount the videos: -v DIR:$VIDEOS:ro"
 [ -w "$INDEX" ] || fail "$INDEX is not writable by user $(id -u); mount a volume: -v mmv-index:$INDEX"
 if [ -z "${MMV_SEARCH_TOKEN:-}" ]; then
-# shellcheck disable=SC2016  # the command is shown, not run
+  # shellcheck disable=SC2016  # the command is shown, not run
   [ -r "$secret" ] || fail 'there is no token; set one: -e MMV_SEARCH_TOKEN=$(openssl rand -hex 16)'
   set -- --token_file="$secret"
 fi

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import unicodedata
 from collections.abc import Sequence
@@ -122,7 +123,7 @@ class WordTokenizer(Layer):
         ):
             raise ValueError("The vocabulary is not a list of words, or is empty.")
         if words is not None and len(set(words)) != len(words):
-            again = next(word for place, word in enumerate(words) if word in words[:place])
+            again = collections.Counter(words).most_common(1)[0][0]
             raise ValueError(f"The vocabulary contains {again!r} more than once.")
         for word in words or ():
             if "\n" in word:

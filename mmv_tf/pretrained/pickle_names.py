@@ -121,8 +121,8 @@ def call(budget: Budget, function: Name, arguments: Any) -> Any:
         return make(budget, *arguments)
     except TypeError as error:
         raise RefusedError(
-            f"{function.name} with {len(arguments)} arguments of types other than arrays have is "
-            "refused"
+            f"{function.name} with {len(arguments)} arguments of other types than an array has is "
+            "not allowed"
         ) from error
 
 
