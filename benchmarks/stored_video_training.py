@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import pathlib
 import statistics
 import subprocess
@@ -141,7 +142,13 @@ def _train_on_film() -> dict[tuple[str, str], Mapping[str, float]]:
             for store, data in zip(_STORES, (_JPEG.value, _VIDEO.value), strict=True):
                 output = pathlib.Path(folder) / f"{store}-{seed}"
                 found[store, seed] = _run(data, output, seed)
+                _tell(store, seed, found[store, seed])
     return found
+
+
+def _tell(store: str, seed: str, results: Mapping[str, float]) -> None:
+    """Report a finished run, so that an interruption loses only the current one."""
+    print(f"{store}, seed {seed}: {json.dumps(results)}", file=sys.stderr, flush=True)
 
 
 def _run(data: str, output: pathlib.Path, seed: str) -> dict[str, float]:
@@ -182,6 +189,7 @@ def _train_on_world() -> dict[tuple[str, str], Mapping[str, float]]:
                 for direction, recalls in scores["retrieval"].items()
                 for name, value in recalls.items()
             }
+            _tell(store, seed, found[store, seed])
     return found
 
 

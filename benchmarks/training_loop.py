@@ -11,14 +11,12 @@ ResNet-18 at a quarter), or the paper's S3D-G model on 16 x 112 x 112. Each run 
 process. Prints one line of JSON:
 
     overhead         the loop's own share of a step: time between the ends of two steps minus that
-    of
-                     the bare step, which is taken in turn with it, over the bare step
+                     of the bare step, which is taken in turn with it, over the bare step
     deterministic    CPU time of a step in deterministic mode over that without
     two_processes    clips a second of two processes under MultiWorkerMirrored with a core each,
-    over
-                     those of one process with two cores and the same global batch
+                     over those of one process with two cores and the same global batch
     input_wait       share of time that a run of configs/quickstart.py waits for its input, once
-    warm
+                     warm
 """
 
 from __future__ import annotations
