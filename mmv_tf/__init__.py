@@ -7,15 +7,15 @@
 >>> outputs = model({"video": clips, "text": word_ids})
 >>> outputs["video"]["vat"] @ outputs["text"]["vat"].T
 
-Data, training, evaluation, publishing, search and serving are subpackages of these names; the
-command `mmv` runs the programs. Everything is imported at first use, so that importing this
-package is fast, and TensorFlow is loaded only when it is needed. If Keras is already imported,
-the layers are imported too, so that `keras.saving.load_model` knows them; `load_model` here always
-imports them.
+Data preparation, training, evaluation, publishing, search and serving each have a subpackage; the
+command `mmv` runs the programs. Everything is imported on first use, so that importing this package
+is fast, and TensorFlow is loaded only when it is needed. If Keras is already imported, the layers
+are imported too, so that `keras.saving.load_model` knows them; `load_model` here always imports
+them.
 
 Keras has to run on TensorFlow: the subpackages import it that way, whatever KERAS_BACKEND or
-keras.json states; if it already runs on another backend, they raise an ImportError. `floatx` and
-the other settings of keras.json do not change the results of this package.
+keras.json says; if it already runs on another backend, they raise an ImportError. `floatx` and the
+other settings in keras.json do not affect this package's results.
 """
 
 import importlib
@@ -91,7 +91,7 @@ _KNOWN_TO_KERAS = ("graphs", "deflation")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a subpackage or a public name at its first use."""
+    """Import a subpackage or a public name on first use."""
     if name in _SUBPACKAGES:
         return importlib.import_module(f"{__name__}.{name}")
     if name in _HOMES:

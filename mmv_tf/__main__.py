@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m mmv_tf NAME ...` is `mmv NAME ...`."""
+"""Makes `python -m mmv_tf NAME ...` equivalent to `mmv NAME ...`."""
 
 from mmv_tf.programs.launcher import main
 

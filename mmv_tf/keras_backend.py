@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports Keras with the TensorFlow backend, whatever backend the user's settings name.
 
-Keras reads its backend from KERAS_BACKEND or keras.json when it is first imported, and keeps
-it for the process. So every subpackage imports this module before all others.
+Keras reads its backend from KERAS_BACKEND or keras.json when it is first imported, and keeps it for
+the life of the process, so every subpackage imports this module before any other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def import_keras() -> None:
     try:
         import keras
     except ImportError as error:
-        # TensorFlow had begun to import Keras, on a backend that is not installed.
+        # TensorFlow had already begun to import Keras, on a backend that is not installed.
         raise ImportError(f"Keras can't be imported: {error}. {_REMEDY}") from error
     except (AttributeError, OSError, TypeError, ValueError) as error:
         raise ImportError(

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Base class of the backbones, and the registry of video backbones."""
+"""Base class for the backbones, and the registry of video backbones."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Backbone(Layer):
         return (input_shape[0], self.feature_dim)
 
     def compute_output_spec(self, inputs: Any, **arguments: Any) -> Any:
-        """Return the shape and dtype of the result of `call`, or of each endpoint."""
+        """Return the output shape and dtype of `call`, or of each endpoint."""
         if not arguments.get("return_endpoints"):
             return super().compute_output_spec(inputs, **arguments)
         return keras.Operation.compute_output_spec(self, inputs, **arguments)
 
 
-# Backbones for the setting `video.backbone` of a model config.
+# Choices for the setting `video.backbone` in a model config.
 VIDEO_BACKBONES: Registry[type[Backbone]] = Registry("video.backbone", package="mmv_tf.backbones")

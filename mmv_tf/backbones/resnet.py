@@ -33,10 +33,10 @@ class ResNet(Backbone):
 
     Args:
       depth: 18, 34 (basic blocks), 50 or 101 (bottleneck blocks).
-      width: multiplier of all channel counts.
-      channels: channels of the input: 1 for a log-mel spectrogram, 3 for images.
-      shift_fraction: fraction of the `TemporalShift` in each block; 0 for no shift.
-      bfloat16_from: under the "mixed_bfloat16" policy, the first part that computes in bfloat16,
+      width: multiplier for all channel counts.
+      channels: number of input channels: 1 for a log-mel spectrogram, 3 for images.
+      shift_fraction: fraction for the `TemporalShift` in each block; 0 for no shift.
+      bfloat16_from: under the "mixed_bfloat16" policy, the first part that computes in bfloat16:
         "stem" or "group_G_block_B"; the parts before it compute in float32.
 
     Call arguments:
@@ -119,7 +119,7 @@ class ResNet(Backbone):
         return {"stem": self.stem_convolution, **blocks, "final_norm": self.final_norm}
 
     def build(self, input_shape: Any = None) -> None:
-        """Create the variables; no sizes need to be known."""
+        """Create the variables; the input's sizes need not be known."""
         self.stem_convolution.build((None, None, None, self.channels))
         incoming = self.stem_filters
         for blocks in self.groups:

@@ -71,9 +71,9 @@ class S3D(Backbone):
         3 and 3 on both sides; one more tap of zeros turns this into SAME padding at any size); or
         "space_to_depth" (2x2x2 pixels become 24 channels, then a 2x4x4 convolution), the stem of
         the released weights. The input is always RGB. The last stem could also be a 4x8x8
-        convolution over RGB, but that is slower in bfloat16 (62 instead of 48 ms for a clip of 32
-        frames of 224 x 224 on 2 cores; 97 ms for either in float32).
-      width: multiplier of all channel counts; 1 in the paper.
+        convolution over RGB, but that is slower in bfloat16 (62 instead of 48 ms for a 32-frame
+        clip at 224 x 224 on 2 cores; 97 ms for either in float32).
+      width: multiplier for all channel counts; 1 in the paper.
       blocks: number of Inception blocks in stages 3, 4 and 5; (2, 5, 2) in the paper. Smaller
         numbers leave out the first blocks of a stage.
       bfloat16_from: under the "mixed_bfloat16" policy, the name of the first layer that computes in
@@ -154,7 +154,7 @@ class S3D(Backbone):
         return {name: layer for name, layer in named if name not in _POOLS}
 
     def build(self, input_shape: Any = None) -> None:
-        """Create the variables; no sizes need to be known, except the three channels."""
+        """Create the variables; the input's sizes need not be known, except the three channels."""
         lead = (None,) * 4
         channels: Any = 3
         if self.space_to_depth is not None:
@@ -188,16 +188,16 @@ class S3D(Backbone):
 
     @property
     def shares_windows(self) -> bool:
-        """True if `embed_windows` is supported: with the stem "space_to_depth"."""
+        """True if `embed_windows` is supported, that is, if the stem is "space_to_depth"."""
         return self.space_to_depth is not None
 
     def embed_windows(self, frames: tf.Tensor, starts: tf.Tensor, num_frames: int) -> tf.Tensor:
-        """Embed overlapping windows of one video, at inference, with a layer that is built.
+        """Embed overlapping windows of one video, for inference; the layer must already be built.
 
-        Equal to calling the layer with each window, but the layers before the first temporal
-        convolution, about a third of the work, compute each frame once. For the stem, whose kernel
-        spans two steps of two frames, this leaves only each window's last step to do again: there
-        it sees padding instead of the next frames.
+        Equivalent to calling the layer on each window, but the layers before the first temporal
+        convolution, about a third of the work, compute each frame once. In the stem, whose kernel
+        spans two steps of two frames, only each window's last step has to be recomputed: there it
+        sees padding instead of the next frames.
 
         Args:
           frames: float [F, H, W, 3].
@@ -239,6 +239,6 @@ class S3D(Backbone):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> S3D:
         """Create an instance from the result of `get_config`."""
-        # Drop an argument of old configurations that was always False.
+        # Drop an argument from old configurations that was always False.
         known = {key: value for key, value in config.items() if key != "deflated"}
         return super().from_config(known)

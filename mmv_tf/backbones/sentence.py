@@ -22,12 +22,12 @@ class Sentence(Backbone):
     initialized randomly; `set_embeddings` sets trained vectors.
 
     Args:
-      vocabulary_size: rows of the embedding table; id 0 is padding.
+      vocabulary_size: number of rows in the embedding table; id 0 is padding.
       embedding_dim: size of a word vector.
       dim: size of the representation.
       trainable_embedding: whether to train the word vectors, which are frozen in MMV.
       mask_padding: whether to exclude padding from the maximum. The released models include the
-        vector of id 0.
+        vector for id 0.
     """
 
     def __init__(
@@ -91,7 +91,8 @@ class Sentence(Backbone):
             vectors = tf.stop_gradient(vectors)
         words = tf.nn.relu(self.projection(vectors))
         if self.mask_padding:
-            # Zeros do not change a maximum after a ReLU. A sentence of padding becomes all zeros.
+            # Zeros do not change a maximum after a ReLU. A sentence of padding alone becomes all
+            # zeros.
             words *= tf.cast(inputs != 0, words.dtype)[..., tf.newaxis]
         return tf.reduce_max(words, axis=-2)
 

@@ -20,11 +20,11 @@ class TSMResNet(ResNet):
 
     A `ResNet` processes each frame; its blocks shift channels between neighboring frames (Lin et
     al., arXiv 1811.08383). The features are averaged over time and space, as in the released code.
-    Images [B, H, W, 3] are clips of one frame.
+    Images [B, H, W, 3] are treated as one-frame clips.
 
     Args:
       depth: 18, 34 (basic blocks), 50 (as in the paper) or 101 (bottleneck blocks).
-      width: multiplier of all channel counts; 2 for the paper's "x2".
+      width: multiplier for all channel counts; 2 for the paper's "x2".
       shift_fraction: fraction of the channels shifted in each direction.
 
     Call arguments are as for `ResNet`. Endpoints have frames in the batch axis ([B * T, h, w,

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classifiers of videos, audio and images trained on the user's own labels."""
+"""Classifiers for videos, audio and images, trained on the user's own labels."""
 
 from mmv_tf import keras_backend as keras_backend  # isort: skip  # Keras on TensorFlow first
 

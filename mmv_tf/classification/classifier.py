@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Classifier of files and arrays, and its file format."""
+"""Classifier for files and arrays, and its file format."""
 
 from __future__ import annotations
 
@@ -65,13 +65,13 @@ class Scorer:
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of everything that the classifier computes with."""
+        """The hexadecimal SHA-256 of everything that the classifier computes with."""
         return self.encoder.fingerprint
 
     def predict(
         self, items: Path | Sequence[Path] | np.ndarray, *, per_window: bool = False
     ) -> dict[str, np.ndarray]:
-        """Return the scores of files or arrays.
+        """Return the scores for files or arrays.
 
         Args:
           items: paths, or an array as for `Encoder.embed_video`, `embed_audio` or `embed_image`.
@@ -79,7 +79,7 @@ class Scorer:
 
         Returns:
           "scores": float32 [N, labels] in [0, 1], averaged over the windows of each file. With
-          `per_window` also "item" (index of the file), "start" and "end" (seconds).
+          `per_window`, also "item" (index of the file), "start" and "end" (seconds).
 
         Raises:
           ValueError: a file can't be decoded (a `MediaError`), or an array is not as expected.
@@ -91,7 +91,7 @@ class Scorer:
 
 
 class Classifier(Scorer):
-    """Classifier of videos, audio or images trained on the user's own labels.
+    """Classifier for videos, audio or images, trained on the user's own labels.
 
     Create one with `load_classifier` or `fit`.
 
@@ -186,7 +186,7 @@ class _ScoringNetwork(Network):
         return {SCORES: len(self.model.labels)}
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the scores of a batch; see `Network.compute`."""
+        """Return the scores for a batch; see `Network.compute`."""
         self.check_input(kind)
         return {SCORES: self.model(inputs)}
 
@@ -201,5 +201,5 @@ class _ScoringNetwork(Network):
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of everything that the classifier computes with."""
+        """The hexadecimal SHA-256 of everything that the classifier computes with."""
         return model_hash(self.model)

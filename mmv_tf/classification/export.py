@@ -40,8 +40,8 @@ def export_classifier(
     Its signature "classify" has the input "video" float32 [B, T, H, W, 3] in [0, 1], "audio"
     float32 [B, samples] in [-1, 1] at the model's sample rate, or "image" float32 [B, H, W, 3] in
     [0, 1]. It returns "scores" float32 [B, labels] and "labels" string [B, labels]: the names in
-    the order of the scores, repeated in each row because servers need a batch axis. For JPEG frames
-    there is a signature "classify_jpeg" with the input "video_jpeg" string [B, T].
+    the order of the scores, repeated in each row because servers need a batch axis. For JPEG
+    frames, there is a signature "classify_jpeg" with the input "video_jpeg" string [B, T].
 
     A file's scores are the means over its windows, as in `Classifier.predict`.
 
@@ -52,7 +52,7 @@ def export_classifier(
       details: facts for the model card.
 
     Returns:
-      The names of the signatures.
+      The signature names.
 
     Raises:
       ValueError: an option does not apply to this classifier.
@@ -151,7 +151,7 @@ class ClassifierPublication(tf.train.Checkpoint):
         return function.get_concrete_function()
 
     def classify(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the scores and labels of a batch of windows; called when tracing.
+        """Return the scores and labels for a batch of windows; called when tracing.
 
         Args:
           kind: "video", "audio", "image" or "video_jpeg".

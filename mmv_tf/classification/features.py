@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reading of clips as windows, and their features or scores, computed once and kept on disk."""
+"""Reads clips as windows, and computes their features or scores once, keeping them on disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _START = "start"
 
 @dataclasses.dataclass(frozen=True)
 class ClipWindows:
-    """Windows of a clip.
+    """A clip's windows.
 
     Attributes:
       values: float32 [windows, d], features or scores of the windows.
@@ -50,11 +50,11 @@ class ClipReader:
 
     Attributes:
       modality: as given.
-      cut: settings of the windows.
+      cut: window settings.
       most: the argument `windows`.
 
     Raises:
-      ValueError: the model lacks a setting that is needed.
+      ValueError: the model lacks a required setting.
     """
 
     def __init__(self, encoder: Encoder, modality: str, windows: int):
@@ -69,7 +69,7 @@ class ClipReader:
             self.cut = encoder.windows(modality=modality)
 
     def read(self, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-        """Return the windows of a clip and their starts.
+        """Return a clip's windows and their starts.
 
         Raises:
           MediaError: the clip can't be decoded.
@@ -120,7 +120,7 @@ def compute(
     """Yield the values of clips in the order read; unreadable clips are added to `failures`.
 
     Args:
-      extractor: extractor of one feature.
+      extractor: extractor for one feature.
       reader: reader for the same model and modality.
       clips: the clips.
       failures: receives clip id -> reason.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fine-tuning of a backbone with a linear layer on the user's own labels."""
+"""Fine-tunes a backbone with a linear layer on the user's own labels."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class FitOptions:
     """Settings for fitting a classifier.
 
     Attributes:
-      cache: folder of features, which later fits with the same model reuse.
+      cache: feature folder, which later fits with the same model reuse.
       windows: maximum number of windows per clip.
       feature: "before_head", or "last_conv" for audio.
       folds: maximum number of cross-validation folds.
@@ -53,7 +53,7 @@ class FitOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """New classifier, with information about its fit.
+    """A new classifier, with information about its fit.
 
     Attributes:
       classifier: the classifier.
@@ -144,7 +144,7 @@ def check_weights(encoder: Encoder) -> tuple[Any, Any]:
 def make_network(
     encoder: Encoder, labeled: LabeledClips, feature: str, windows: int
 ) -> ClassifierNetwork:
-    """Return a classifier with one backbone of the model and a new linear layer.
+    """Return a classifier with one of the model's backbones and a new linear layer.
 
     Raises:
       ValueError: the model is a SavedModel, lacks this backbone or feature, or lacks settings.

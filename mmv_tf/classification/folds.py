@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cross-validation folds that keep all clips of a film together."""
+"""Cross-validation folds that keep all clips from a film together."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ FOLDS = 5  # ours
 def assign_folds(
     films: Sequence[str], targets: np.ndarray, folds: int = FOLDS, seed: int = 0
 ) -> np.ndarray:
-    """Assign clips to folds with about the same number of clips of each label.
+    """Assign clips to folds with about the same number of clips per label.
 
     Films are assigned one by one, those with rare labels first, each to the fold with the fewest
     clips of its labels so far.
 
     Args:
-      films: film of each clip; all clips of a film go to one fold.
+      films: each clip's film; all clips from a film go to one fold.
       targets: int [clips, labels], 1 for the labels of a clip.
       folds: maximum number of folds, limited by the number of films. Some folds may lack a rare
         label.

@@ -49,10 +49,10 @@ def read_labels(
         "validation" and "test"; or a CSV or TSV with the columns `COLUMNS`, of which only path and
         label are required. Several labels in a row are separated by ";", and rows with the same
         path, start and end are one clip.
-      data: folder that a CSV's paths are relative to; by default the CSV's own folder.
-      modality: "video", "audio" or "image"; by default inferred from the files' suffixes. Audio is
+      data: folder that a CSV's paths are relative to; by default, the CSV's own folder.
+      modality: "video", "audio" or "image"; by default, inferred from the files' suffixes. Audio is
         also read from videos.
-      multi_label: whether a clip may have any number of labels; by default True if any clip does.
+      multi_label: whether a clip may have any number of labels; by default, True if any clip does.
 
     Raises:
       ValueError: the labels can't be read, or contradict each other; the message gives the place.

@@ -24,7 +24,7 @@ _SHOWN = 10
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """File, or part of a file, with its labels.
+    """A file, or a part of a file, with its labels.
 
     Attributes:
       path: the file.
@@ -33,8 +33,8 @@ class Clip:
       split: "train", "validation" or "test".
       start: start, in seconds.
       end: end, in seconds; None for the end of the file.
-      group: clips of one group are never divided between training and held-out data; "" groups
-        the clips of each file.
+      group: clips in one group are never divided between training and held-out data; "" groups the
+        clips of each file.
     """
 
     path: pathlib.Path
@@ -77,7 +77,7 @@ class LabeledClips:
       clips: the clips.
       labels: class names, sorted.
       modality: "video", "audio" or "image".
-      multi_label: whether a clip may have any number of labels, not exactly one.
+      multi_label: whether a clip may have any number of labels instead of exactly one.
       left_out: names of files that were found but are not among the clips.
 
     Raises:
@@ -101,7 +101,7 @@ class LabeledClips:
         self._check_splits()
 
     def of(self, *splits: str) -> list[Clip]:
-        """Return the clips of the given splits, in order."""
+        """Return the clips in the given splits, in order."""
         return [clip for clip in self.clips if clip.split in splits]
 
     def targets(self, clips: Sequence[Clip]) -> np.ndarray:
@@ -116,7 +116,7 @@ class LabeledClips:
         """Check that each label occurs in at least two films.
 
         Args:
-          clips: clips for training; by default those of the splits "train" and "validation".
+          clips: clips for training; by default, those in the splits "train" and "validation".
 
         Raises:
           ValueError: a label occurs in fewer, or there is only one label.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Linear classifier of clips; its penalty is chosen on held-out films."""
+"""Linear classifier for clips; its penalty is chosen on held-out films."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PATIENCE = 2
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """Windows of clips, and the labels of the clips.
+    """Windows of clips, and the clips' labels.
 
     Attributes:
       features: float32 [windows, d].
@@ -49,7 +49,7 @@ class Windows:
 
 @dataclasses.dataclass(frozen=True)
 class LinearFit:
-    """Selected classifier, and how it was selected.
+    """The selected classifier, and how it was selected.
 
     Attributes:
       linear: layer fitted on all clips with the selected penalty.
@@ -78,7 +78,7 @@ def fit_linear(
 
     Args:
       windows: all clips.
-      held_out: masks [clips]; for each mask the classifier is trained on the other clips.
+      held_out: masks [clips]; for each mask, the classifier is trained on the other clips.
       multi_label: see `LogisticRegression`.
       penalties: penalties from large to small. For each mask, the series stops after three steps
         without improvement.

@@ -45,7 +45,7 @@ class LogisticRegression:
       clips: int [windows], each window's clip, an index into `targets`; a clip without windows
         does not count.
       targets: int [clips, labels], 1 for the labels of a clip.
-      multi_label: a sigmoid for each label; otherwise a softmax, and each clip has one label.
+      multi_label: use a sigmoid for each label; otherwise a softmax, and each clip has one label.
 
     Raises:
       ValueError: features are not finite, or equal for all windows.
@@ -124,7 +124,7 @@ class LogisticRegression:
 
 
 def mean_by_clip(scores: np.ndarray, clips: np.ndarray, count: int) -> np.ndarray:
-    """Return each clip's mean score over its windows, [count, labels]; NaN without windows."""
+    """Return each clip's mean score over its windows, [count, labels]; NaN if it has none."""
     sums = np.zeros([count, scores.shape[1]])
     np.add.at(sums, clips, scores)
     counts = np.bincount(clips, minlength=count)[:, np.newaxis]
@@ -149,7 +149,7 @@ def log_loss(scores: np.ndarray, targets: np.ndarray, multi_label: bool) -> np.n
 def _cross_entropy(
     logits: np.ndarray, targets: np.ndarray, multi_label: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the loss of each row [N] and its derivative by the logits [N, labels]."""
+    """Return each row's loss [N] and its derivative with respect to the logits [N, labels]."""
     scores = _scores(logits, multi_label)
     if multi_label:
         loss = (np.logaddexp(0, logits) - targets * logits).sum(axis=1)

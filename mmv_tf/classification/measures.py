@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of a classifier: accuracy or mAP, per-class metrics with intervals, confusion matrix.
+"""Classifier metrics: accuracy or mAP, per-class metrics with intervals, confusion matrix.
 
-Intervals come from a bootstrap over films, which resamples all clips of a film together.
+Intervals come from a bootstrap over films, which resamples all clips from a film together.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ScoredClips:
         return np.arange(len(self.labels)) == best[:, np.newaxis]
 
     def losses(self) -> np.ndarray:
-        """Return the cross-entropy of each clip, [clips]; the largest are the worst errors."""
+        """Return each clip's cross-entropy, [clips]; the largest are the worst errors."""
         return log_loss(self.scores, self.targets, self.multi_label)
 
     def as_scored(self) -> Scored:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Keras model of a classifier: one backbone, and a linear layer that scores labels."""
+"""A classifier's Keras model: one backbone, and a linear layer that scores labels."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _FORM = {"source_sha256?": (str, None), "version?": (str, None)}
 
 @keras.saving.register_keras_serializable("mmv_tf")
 class ClassifierNetwork(keras.Model):
-    """Backbone of one modality with a linear layer: windows -> scores of labels.
+    """Backbone of one modality with a linear layer: windows -> label scores.
 
     Args:
-      tower: the backbone of `modality`; for images a deflated model (`ImageEncoder`), or the video
+      tower: the backbone of `modality`; for images, a deflated model (`ImageEncoder`), or the video
         backbone, which then receives static clips of `metadata["num_frames"]` frames.
       labels: class names, at most 20,000, which must differ in more than case and blanks.
       modality: "video", "audio" or "image".
       feature: the backbone output that feeds the linear layer: "before_head", or for audio
         "last_conv", averaged over time and frequency.
-      multi_label: scores are an independent sigmoid for each label; otherwise a softmax over the
-        labels, which sums to 1.
+      multi_label: whether scores are an independent sigmoid for each label; otherwise they are a
+        softmax over the labels, which sums to 1.
       log_mel: layer that maps waveforms to the backbone's input; for audio.
       windows: maximum number of windows per file, over which scores are averaged.
       metadata: "num_frames", "frame_rate", "size", "square_crop", "source_sha256" (fingerprint of
@@ -122,7 +122,7 @@ class ClassifierNetwork(keras.Model):
         return self.scores(self.features(inputs))
 
     def scores(self, features: tf.Tensor) -> tf.Tensor:
-        """Return the scores of features [B, d]."""
+        """Return the scores for features [B, d]."""
         logits = self.linear(features)
         return tf.sigmoid(logits) if self.multi_label else tf.nn.softmax(logits)
 

@@ -138,7 +138,7 @@ def curve(points: Sequence[Mapping[str, float]], chosen: float) -> str:
 
 
 def interval_bar(one: Mapping[str, Any] | None) -> str:
-    """Return a metric's value with its interval, as text and a bar; "none" without a value."""
+    """Return a metric's value with its interval, as text and a bar; "none" if it has no value."""
     if one is None:
         return '<span class="muted">none</span>'
     low, high = (100 * end for end in one["interval"])

@@ -93,7 +93,7 @@ def told_modality(sources: Sequence[str | os.PathLike[str]]) -> str:
 def predict_clips(
     classifier: Scorer, clips: Sequence[Clip], options: PredictOptions
 ) -> dict[str, Any]:
-    """Return the scores of clips as plain values.
+    """Return the scores for clips as plain values.
 
     Returns:
       "labels" (names, in the order of the scores), "multi_label", "counts" ("read", "unreadable")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""HTML report of a classifier: metrics, confusion matrix and worst errors in one file."""
+"""A classifier's HTML report: metrics, confusion matrix and worst errors in one file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Result files of classifiers, in the format of `mmv_tf.evaluation.results`."""
+"""Result files for classifiers, in the format of `mmv_tf.evaluation.results`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mmv_tf.evaluation.results import Outcome, benchmark_results
 
 _VERSION = 1
 _MOST_WRONG = 200  # ours; all scores are in the items file
-# Ours: a larger matrix is unreadable, and its size grows with the square of the classes.
+# Ours: a larger matrix is unreadable, and its size grows with the square of the number of classes.
 _MOST_CONFUSED = 200
 
 
@@ -59,7 +59,7 @@ def evaluation_results(
     Args:
       classifier: the classifier.
       scored: the clips and their scores.
-      data: name of the clips: a split, "all" or "cross-validation".
+      data: the clips' name: a split, "all" or "cross-validation".
       failures: unreadable clips.
       threshold: see `fit_results`.
       counts: additional counts.

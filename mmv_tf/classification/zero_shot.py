@@ -21,7 +21,7 @@ TEMPERATURE = 0.07
 
 
 class ZeroShotClassifier(Scorer):
-    """Classifier of videos, audio or images by sentences.
+    """Classifier for videos, audio or images, by sentences.
 
     Scores are a softmax of the cosine similarities between a window and the sentences, in their
     finest common space, divided by the temperature. A file's scores are the means over its windows.
@@ -34,8 +34,8 @@ class ZeroShotClassifier(Scorer):
       temperature: divisor of the cosine similarities.
 
     Raises:
-      ValueError: the labels are not as expected, or the model can't compare the modality with
-        text, or knows no word of a label.
+      ValueError: the labels are not as expected, or the model can't compare the modality with text,
+        or knows none of a label's words.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class _SentenceNetwork(Network):
         self._inner.check_input(kind if kind == LOG_MEL else self._seen_as)
 
     def compute(self, kind: str, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Return the scores of a batch; see `Network.compute`."""
+        """Return the scores for a batch; see `Network.compute`."""
         self.check_input(kind)
         if kind == IMAGE and self._seen_as == VIDEO:
             inputs = tf.repeat(inputs[:, tf.newaxis], self.settings.num_frames, axis=1)
@@ -109,5 +109,5 @@ class _SentenceNetwork(Network):
 
     @property
     def fingerprint(self) -> str:
-        """Hexadecimal SHA-256 of the model."""
+        """The hexadecimal SHA-256 of the model."""
         return self._inner.fingerprint

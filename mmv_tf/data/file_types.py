@@ -46,7 +46,7 @@ def is_media(name: str | os.PathLike[str]) -> bool:
 
 
 def is_usual(name: str | os.PathLike[str]) -> bool:
-    """Return whether a suffix is a usual one; among files with equal names, those are preferred."""
+    """Return whether a suffix is a usual one; among files with equal names, these are preferred."""
     suffix = os.path.splitext(name)[1].lower()
     return any(suffix in known for known in _USUAL.values())
 
@@ -63,7 +63,7 @@ def check_aspect(width: int, height: int, path: object) -> None:
     """Reject very elongated frames and images; scaling could make their long side too large.
 
     Raises:
-      MediaError: the ratio of the sides is too large.
+      MediaError: the ratio of the sides is too high.
     """
     if max(width, height) > _MAX_ASPECT * min(width, height):
         raise MediaError(

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of images with Pillow as upright 8-bit RGB.
+"""Decodes images with Pillow as upright 8-bit RGB.
 
 An image's size is checked in its header before decoding. The format is detected from the content,
-not the name, so only formats are allowed whose decoders start no program and open no other file.
+not the name, so only formats whose decoders start no program and open no other file are allowed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DAMAGE = (
 
 
 def image_size(source: Source, name: str | None = None) -> tuple[int, int]:
-    """Return width and height as displayed, from the header alone.
+    """Return the width and height as displayed, from the header alone.
 
     Raises:
       MediaError: the file is missing, not an image, or too large.
@@ -67,16 +67,16 @@ def image_pixels(
     """Return a whole image as pixels, uint8 [height, width, 3].
 
     EXIF data turn it upright. Gray, palette, CMYK and 16-bit images become 8-bit RGB; transparent
-    images are put on white; an animation yields its first frame.
+    images are placed on a white background; an animation yields its first frame.
 
     Args:
-      source: a file, or the content of a file.
+      source: a file, or a file's content.
       short_side: size in pixels to which the shorter side is scaled, up or down.
       square: whether to scale the longer side to the same size, which distorts the image.
-      name: name of the image in messages, if `source` is not a path.
+      name: the image's name in messages, if `source` is not a path.
 
     Raises:
-      MediaError: the image can't be decoded, is too large or too elongated.
+      MediaError: the image can't be decoded, is too large or is too elongated.
     """
     return np.asarray(_whole(source, short_side, square, name))
 
@@ -96,7 +96,7 @@ def encode_image(
 
 
 def center_crop(source: Source, short_side: int, size: int, name: str | None = None) -> np.ndarray:
-    """Return the center of an image, uint8 [size, size, 3]; see `image_pixels`.
+    """Return an image's center, uint8 [size, size, 3]; see `image_pixels`.
 
     Only the center is scaled, however elongated the image is.
 

@@ -25,7 +25,7 @@ def fit_closed_form(
     For each channel, gamma and beta minimize the squared distance, over images and positions,
     between the activated output and the mean over time of the original's output on static clips: if
     a later linear layer averages over time, only this mean matters to it. One pass through the
-    network fits all batch norms in turn, each on inputs from fitted layers.
+    network fits all batch norms in turn, each on inputs from layers already fitted.
 
     Args:
       network: the image model, a functional Keras model.
@@ -115,7 +115,7 @@ def _rectified_rounds(
 def _line(
     x: tf.Tensor, y: tf.Tensor, weights: tf.Tensor, otherwise: tuple[Any, Any]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return weighted least squares of y on x per column; `otherwise` where x is constant."""
+    """Return each column's weighted least-squares line, or `otherwise` where x is constant."""
     count = tf.reduce_sum(weights, 0)
     divisor = tf.maximum(count, 1.0)
     mean_x = tf.reduce_sum(weights * x, 0) / divisor

@@ -54,11 +54,10 @@ def fit_deflated(
 
     There are two stages. The first, ours, is a closed form: each batch norm in turn gets the gamma
     and beta that bring its activated output closest to the original's on static clips
-    (`fit_closed_form`). The second is the method of MMV (Alayrac et al., 2020): Adam on the L1
-    distance between the representations. Moving means and variances do not change. A stage is
-    undone unless it brings the representations of the training images closer to the original's.
-    Step size, epochs and batch size are ours; the paper's are not published. The original runs once
-    on each image.
+    (`fit_closed_form`). The second is MMV's method (Alayrac et al., 2020): Adam on the L1 distance
+    between the representations. Moving means and variances do not change. A stage is undone unless
+    it brings the representations of the training images closer to the original's. Step size, epochs
+    and batch size are ours; the paper's are not published. The original runs once on each image.
 
     An optional third stage, ours, also trains the kernels of 1x1 convolutions with the same loss.
 
@@ -71,20 +70,20 @@ def fit_deflated(
       num_frames: length of the static clips; use the number of frames that the original was trained
         with.
       epochs, batch_size, learning_rate, seed: settings of the second stage.
-      pointwise_epochs: epochs of the third stage, which has a third of the learning rate.
+      pointwise_epochs: epochs of the third stage, which uses a third of the learning rate.
       on_stage: called with "start", "closed_form", "fitted" and, if requested, "pointwise" when
         `image_model` has reached that stage.
 
     Returns:
-      Agreement on the held-out images, in the form of `agreement`: "naive" of
-      `deflate_naively(model)`, "start" of the given `image_model`, and "closed_form", "fitted" and,
-      if requested, "pointwise" after those stages; "layers": [{"name", and for each stage the
+      Agreement on the held-out images, in the form of `agreement`: "naive" for
+      `deflate_naively(model)`, "start" for the given `image_model`, and "closed_form", "fitted"
+      and, if requested, "pointwise" after those stages; "layers": [{"name", and for each stage the
       agreement of a batch norm's activated output, averaged over time}]; "kept": [stages that
       brought the representations closer]; "images", "held_out", "num_frames": counts; "seconds":
       {"original", and the stages that ran}.
 
     Raises:
-      ValueError: the images have an unsupported form or number fewer than 10, or the image model
+      ValueError: the images have an unsupported form, there are fewer than 10, or the image model
         was not made from the model.
     """
     pairs = norm_pairs(model, image_model)

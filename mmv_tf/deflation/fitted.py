@@ -48,8 +48,9 @@ def deflate(
         TFRecords (at most 256 are drawn), image paths, float [N, H, W, C] in [0, 1], or a dataset
         of such images or batches of them. None returns the encoder unfitted, with a warning: its
         embeddings are far from the video model's.
-      size: side in pixels of images that are read from files; default: the model's training size.
-      seed: seed of the sampling and of the fit.
+      size: side in pixels of images that are read from files; by default, the model's training
+        size.
+      seed: seed for the sampling and the fit.
 
     Returns:
       A Keras model on float images [B, H, W, C]. For an embedding graph it returns {"before_head":
@@ -59,8 +60,8 @@ def deflate(
     Raises:
       DeflationError: a layer can't be deflated (the message names it and gives the reason), no
         layer mixes frames, or the model already expects images. It is a `ValueError`.
-      ValueError: the images can't be read, are too few or of an unsupported form, or the size is
-        unknown.
+      ValueError: the images can't be read, are too few or are in an unsupported form, or the size
+        is unknown.
     """
     encoder = deflate_naively(model, num_frames)
     if images is None:

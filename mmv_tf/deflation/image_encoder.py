@@ -94,7 +94,7 @@ class ImageEncoder(keras.Model):
 
 
 def main_output(outputs: Any) -> tf.Tensor:
-    """Return the representation among the outputs of a model.
+    """Return the representation from a model's outputs.
 
     Raises:
       ValueError: there are several outputs and none is called "before_head".
@@ -111,7 +111,7 @@ def main_output(outputs: Any) -> tf.Tensor:
 
 
 def load_image_model(path: str | os.PathLike[str]) -> ImageEncoder:
-    """Read the `.keras` file of a deflated model.
+    """Read a deflated model's `.keras` file.
 
     Raises:
       ValueError: the file does not exist or holds a different kind of model.

@@ -37,12 +37,11 @@ def load_images(directory: str | pathlib.Path, size: int, count: int, seed: int 
     and center-cropped. Unreadable files are skipped, and one line on standard error counts and
     names them. If there are fewer than `count` images, all are returned.
 
-
     Args:
       directory: the folder.
       size: side in pixels.
       count: number of images to draw from all files.
-      seed: seed of the sampling.
+      seed: seed for the sampling.
 
     Returns:
       float32 [at most count, size, size, 3] in [0, 1].
@@ -75,7 +74,7 @@ def read_pictures(paths: Sequence[pathlib.Path], size: int, count: int | None = 
     Args:
       paths: the files.
       size: side in pixels.
-      count: maximum number of images to return; None for all.
+      count: maximum number of images to return; None returns all.
 
     Returns:
       float32 [at most count, size, size, 3] in [0, 1].
@@ -139,7 +138,7 @@ def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
     Args:
       images: float32 [N, H, W, 3] in [0, 1].
-      seed: seed of the alterations.
+      seed: seed for the alterations.
 
     Returns:
       float32 [N, H, W, 3] in [0, 1].
@@ -176,7 +175,7 @@ def altered(images: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def _is_record(path: pathlib.Path) -> bool:
-    """Return whether a file is named as a record: x.tfrecord, or x.tfrecord-00000-of-00010."""
+    """Return whether a file is named like a record: x.tfrecord, or x.tfrecord-00000-of-00010."""
     return any(suffix in path.name for suffix in _RECORD_SUFFIXES)
 
 

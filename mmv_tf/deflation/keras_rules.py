@@ -214,7 +214,7 @@ def _up_sampling(walk: Walk, layer: Any, inputs: Any) -> Any:
 
 @register_rule(layers.TimeDistributed)
 def _time_distributed(walk: Walk, layer: Any, inputs: Any) -> Any:
-    """Apply the layer that is applied to each frame to the image."""
+    """Apply to the image the layer that the original applies to each frame."""
     inner = layer.layer
     config = {key: value for key, value in inner.get_config().items() if key != "name"}
     new = type(inner).from_config(config)

@@ -16,7 +16,7 @@ from mmv_tf.util.progress import Progress
 
 
 def norm_variables(pairs: Sequence[NormPair]) -> list[keras.Variable]:
-    """Return gamma and beta of batch norms, the variables that MMV trains."""
+    """Return the gamma and beta of batch norms, the variables that MMV trains."""
     norms = {id(pair.image): pair.image for pair in pairs}.values()
     return [v for norm in norms for v in (norm.gamma, norm.beta) if v is not None]
 

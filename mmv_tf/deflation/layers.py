@@ -22,7 +22,7 @@ class ChannelPermutation(Layer):
 
     Args:
       order: order of the input channels.
-      scale: factor of each output channel; 1 by default.
+      scale: factor for each output channel; 1 by default.
     """
 
     def __init__(self, order: Sequence[int], scale: Sequence[float] | None = None, **kwargs: Any):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of a deflated model: agreement with the original, speed and memory."""
+"""Metrics for a deflated model: agreement with the original, speed and memory."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def measure_speed(
       "cpu_ratio", the same in CPU time of this process, which is less affected by other programs;
       "image_multiplications", "clip_multiplications" (in convolutions and matrix products) and
       "multiplications_ratio"; "image_bytes", "clip_bytes" and "bytes_ratio": peak memory of a pass
-      besides weights and inputs (see `peak_memory`; omitted if unknown); "num_frames"; "batch".
+      beyond weights and inputs (see `peak_memory`; omitted if unknown); "num_frames"; "batch".
     """
     clips = static_clips(tf.constant(images), num_frames)
     inputs = tf.constant(images)
@@ -128,7 +128,7 @@ def count_multiplications(function: Any) -> int:
 
 
 def _seconds(run: Any, inputs: tf.Tensor, repeats: int) -> tuple[float, float]:
-    """Return wall and CPU time of one run."""
+    """Return the wall and CPU time of one run."""
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(repeats):
         keras.tree.flatten(run(inputs))[0].numpy()

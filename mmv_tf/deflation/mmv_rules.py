@@ -90,7 +90,7 @@ class _SpaceToDepthStem:
 
 @register_rule(_SpaceToDepthStem)
 def _space_to_depth_stem(walk: Walk, stem: Any, inputs: Any) -> Any:
-    """Replace the stem by one strided convolution on pixels.
+    """Replace the stem with one strided convolution on pixels.
 
     A kernel [k_t, k, k, (2, 2, 2, C), F] over space-to-depth pixels is a kernel [2k, 2k, C, F] with
     stride 2 over pixels, summed over k_t and over pairs of frames. The former's SAME padding, which

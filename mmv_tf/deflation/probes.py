@@ -87,7 +87,7 @@ def norm_pairs(model: Any, image_model: ImageEncoder) -> list[NormPair]:
 
 @dataclasses.dataclass
 class Original:
-    """Outputs of the original on images as static clips, computed once.
+    """The original's outputs on images as static clips, computed once.
 
     Attributes:
       features: float32 [N, d].

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion of a video model to its image model, layer by layer, and the registry of rules."""
+"""Converts a video model to its image model, layer by layer; holds the registry of rules."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Walk:
     """Traversal of a video model that builds its image model.
 
     Args:
-      num_frames: T of the clips, to sum kernels as over a clip with ends (see `deflate`); None for
-        clips without ends.
+      num_frames: T, the length of the clips, to sum kernels as over a clip with ends (see
+        `deflate`); None for clips without ends.
 
     Attributes:
       temporal: whether any layer so far mixes frames.
@@ -82,7 +82,7 @@ class Walk:
         Args:
           layer: any layer, model or Keras operation.
           inputs: symbolic tensors.
-          name: name of the layer within its parent; by default the parent's attribute name.
+          name: name of the layer within its parent; by default, the parent's attribute name.
           arguments: the layer's call arguments.
 
         Raises:
@@ -115,7 +115,7 @@ class Walk:
         frames: int | None = None,
         part: str = "",
     ) -> Any:
-        """Call a new layer of the image model; its origin is the original's current layer.
+        """Call a new layer in the image model; its origin is the original's current layer.
 
         If the original uses a layer twice, so does the image model: the first `layer` that was
         added for it is called again.
@@ -124,8 +124,9 @@ class Walk:
           layer: a new layer; its name is changed to the original's path.
           inputs: inputs of `layer`'s call.
           weights: weights to set, in the order of `layer.weights`.
-          has_time: whether the original's output has a time axis; by default if any input has one.
-          frames: number of frames in the original's output; by default as for the first input.
+          has_time: whether the original's output has a time axis; true by default if any input has
+            one.
+          frames: number of frames in the original's output; by default, as in the first input.
           part: distinguishes several new layers with the same origin.
         """
         origin = self._path[-1][0] if self._path else None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Report of a deflation, as text and as a plot."""
+"""Deflation report, as text and as a plot."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ def deflate_naively(model: Any, num_frames: int | None = None) -> ImageEncoder:
       model: an `EmbeddingGraph`, one of its video backbones, or any Keras model (functional,
         sequential, or of a class with a rule) on clips [B, T, H, W, C]. It is not changed.
       num_frames: None sums filters over time, as the paper does. A number T weights each tap by the
-        fraction of a clip's T frames at which it reads a frame and not padding (ours). The mean
-        over time of each convolution on a clip of equal frames is then exact; without the weights
+        fraction of a clip's T frames at which it reads a frame rather than padding (ours). The mean
+        over time of each convolution on a clip of equal frames is then exact; without the weights,
         the fit has to compensate for the clip's ends.
 
     Returns:

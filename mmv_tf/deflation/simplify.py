@@ -177,7 +177,7 @@ def _like(layer: Any, weights: list[np.ndarray], **changes: Any) -> Any:
 def _rewritten(network: keras.Model, graph: Graph, call: Callable[..., Any]) -> keras.Model:
     """Return a new model in which `call(layer, *inputs)` replaces each layer.
 
-    If `call` returns None the layer is copied: a layer shared by two models would have two inputs
+    If `call` returns None, the layer is copied: a layer shared by two models would have two inputs
     and outputs.
     """
     copies: dict[int, Any] = {}

@@ -43,9 +43,9 @@ _LEAST_PIXELS = 28 * 28
 class WinogradConvolution(keras.layers.Conv2D):
     """3x3 convolution with stride 1 and zero padding, faster than Keras' on large maps.
 
-    Its output differs from Keras' convolution by rounding, in float32 by about 5e-6 of the largest
-    output. Maps that are small, or whose size is unknown when the layer is called, are convolved
-    directly.
+    Its output differs from that of Keras' convolution only by rounding: in float32, by about 5e-6
+    of the largest output. Maps that are small, or whose size is unknown when the layer is called,
+    are convolved directly.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -70,7 +70,7 @@ def suits(layer: Any) -> bool:
 
 
 def of_convolution(layer: keras.layers.Conv2D) -> WinogradConvolution:
-    """Return the replacement of a 3x3 convolution, with copies of its weights."""
+    """Return the replacement for a 3x3 convolution, with copies of its weights."""
     new = WinogradConvolution.from_config(layer.get_config())
     new.build((None, None, None, layer.kernel.shape[2]))
     new.set_weights(layer.get_weights())

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Declarations of the evaluations of MMV (Alayrac et al., 2020).
+"""Declares MMV's evaluations (Alayrac et al., 2020).
 
 Settings marked "ours" are reasonable choices where neither the paper nor the released code gives
 one; they are not claims about what the authors did.
@@ -60,7 +60,7 @@ UCF101_LINEAR = declare(
     feature="before_head",
     train_views=_UCF_TRAIN,
     test_views=_UCF_TEST,
-    # The released evaluation has one C for all models.
+    # The released evaluation uses one C for all models.
     classifier=LinearSVMClassifier(_GRID, {"1024": 1e-3, "2048": 1e-3, "4096": 1e-3}),
     metric="top_1",
     sources={

@@ -33,9 +33,9 @@ class SplitClassification(abc.ABC):
 
     Args:
       benchmark: the protocol.
-      encoder: encoder of the model.
-      options: settings of the run.
-      feature: the feature to use instead of the protocol's; None for the protocol's.
+      encoder: the model's encoder.
+      options: run settings.
+      feature: the feature to use instead of the protocol's; None to use the protocol's.
 
     Attributes:
       trains: whether training items are needed.
@@ -95,7 +95,7 @@ class Classification(SplitClassification):
     """Train a classifier on frozen features."""
 
     def scorer(self, media: ListedMedia) -> Scorer:
-        """Extract the features of all splits; see the base class."""
+        """Extract the features for all splits; see the base class."""
         benchmark, failures = self.benchmark, media.failures
         if benchmark.train_views is None:
             raise ValueError(f"{benchmark.name} has no train_views; declare some.")

@@ -37,7 +37,7 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Args:
       scores: float [N, classes].
-      labels: int [N], in 0 to classes - 1.
+      labels: int [N], from 0 to classes - 1.
 
     Returns:
       int64 [N]. Top-k accuracy is the fraction of ranks up to k. scikit-learn breaks ties by class
@@ -72,12 +72,12 @@ def usable_classes(labels: np.ndarray) -> np.ndarray:
 def average_precision(
     scores: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None, points: int = 0
 ) -> float:
-    """Return the average precision of one class.
+    """Return the average precision for one class.
 
     Args:
       scores: float [N].
       labels: [N], 1 or 0, at least one of each.
-      weights: [N], weight of each row.
+      weights: [N], each row's weight.
       points: 0 for the area under the precision-recall steps, as in scikit-learn; 11 for the mean
         of the best precision at recalls 0, 0.1, ..., 1, as in the VOC 2007 development kit.
     """
@@ -153,7 +153,7 @@ def d_prime(area: float) -> float:
 def mean_average_precisions(
     scores: np.ndarray, labels: np.ndarray, weights: np.ndarray, points: int = 0
 ) -> np.ndarray:
-    """Return the mAP of each of many resamplings.
+    """Return the mAP for each of many resamplings.
 
     Args:
       scores, labels: see `multilabel_metrics`.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Retrieval benchmarks, in all directions between modalities that model and media share."""
+"""Retrieval benchmarks, in all directions between modalities that the model and the media share."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Retrieval:
 
     Args:
       benchmark: the protocol.
-      encoder: encoder of the model.
-      options: settings of the run.
+      encoder: the model's encoder.
+      options: run settings.
 
     Raises:
       ValueError: the model can't compare text with video.
@@ -117,7 +117,7 @@ class Retrieval:
     def _audio(
         self, items: Sequence[Item], views: VideoViews, media: ListedMedia, found: Embeddings
     ) -> dict[str, Any]:
-        """Add audio embeddings if every item has audio; otherwise count the items without."""
+        """Add audio embeddings if every item has audio; otherwise count the items without it."""
         extractor = Extractor(
             self.encoder, "audio", sorted(self._spaces("audio")), self.options.batch_size
         )

@@ -48,7 +48,7 @@ class AudioViews:
 
     Attributes:
       windows: windows per audio file.
-      seconds: duration of a window. Shorter audio is repeated.
+      seconds: window duration. Shorter audio is repeated.
       random: whether windows are at random positions; otherwise they are evenly spaced.
     """
 
@@ -59,7 +59,7 @@ class AudioViews:
 
 @dataclasses.dataclass(frozen=True)
 class ImageViews:
-    """View of an image: scaled by its shorter side and center-cropped."""
+    """A view of an image: scaled by its shorter side and center-cropped."""
 
     short_side: int
     size: int
@@ -100,13 +100,13 @@ class MLPClassifier:
 
 @dataclasses.dataclass(frozen=True)
 class FineTuning:
-    """Training of the whole backbone with a new linear layer on top.
+    """Trains the whole backbone with a new linear layer on top.
 
     Attributes:
-      epochs, batch_size, learning_rate, warmup_epochs, weight_decay: settings of AdamW with a
+      epochs, batch_size, learning_rate, warmup_epochs, weight_decay: settings for AdamW with a
         half-cosine schedule.
       dropout: dropout before the new layer.
-      label_smoothing: smoothing of the targets.
+      label_smoothing: target smoothing.
       mixup: parameter of the beta distribution for mixing pairs of spectrograms; 0 to disable.
       mask_share: maximum masked fraction of a spectrogram's bins and frames.
     """
@@ -124,11 +124,12 @@ class FineTuning:
 
 @dataclasses.dataclass(frozen=True)
 class ZeroShot:
-    """Comparison of items with class names, without training.
+    """Compares items with class names, without training.
 
     Attributes:
       templates: sentences with "{}" for the class name; their embeddings are averaged.
-      allow_unknown: accept classes without a word known to the model, which it can't distinguish.
+      allow_unknown: accept classes without any word known to the model, although it can't
+        distinguish them.
       names: wording for names that can't be split at underscores or capitals.
     """
 
@@ -139,7 +140,7 @@ class ZeroShot:
 
 @dataclasses.dataclass(frozen=True)
 class Reported:
-    """A published result, in the unit of the metric (fractions, not percent)."""
+    """A published result, in the metric's unit (fractions, not percent)."""
 
     metric: str
     network: str
@@ -160,7 +161,7 @@ class Benchmark:
       feature: "before_head", "last_conv" (averaged over the map), or "space" (for retrieval: the
         common space of the two modalities).
       train_views, test_views: views of the items; a test item's scores are averaged over windows.
-      classifier: classifier of the features; None for retrieval.
+      classifier: classifier for the features; None for retrieval.
       metric: headline metric: "top_1", "mAP" or "R@10".
       average_precision_points: see `classification_metrics.average_precision`.
       tie_rule: rule for equal scores.

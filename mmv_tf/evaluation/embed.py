@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Embedding of all clips in a data set."""
+"""Embeds all clips in a data set."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ClipEmbedder:
         }
 
     def __call__(self, reader: Reader) -> ClipEmbeddings:
-        """Embed all clips of a split, in order.
+        """Embed all clips in a split, in order.
 
         Raises:
           ValueError: the number of clips differs from that in the manifest, or a clip or an
@@ -93,7 +93,7 @@ class ClipEmbedder:
         return _as_embeddings(arrays)
 
     def _numbers(self, batch: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-        """Return the values of a batch to keep, one row per clip."""
+        """Return the values to keep from a batch, one row per clip."""
         names = [name.decode(errors="replace") for name in batch["example_id"][:, 0].numpy()]
         numbers: dict[str, np.ndarray] = {}
         for modality in self._network.modalities:

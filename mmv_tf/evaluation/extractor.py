@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Extraction of features from windows of one modality."""
+"""Extracts features from windows of one modality."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Extractor:
         """Return the features of windows, name -> float32 [windows, dim].
 
         Args:
-          windows: windows of one or more items, from `views.read_views`; for text, sentences. Those
-            without a known word all get the same embedding, and a warning counts them.
+          windows: windows from one or more items, from `views.read_views`; for text, sentences.
+            Those without a known word all get the same embedding, and a warning counts them.
 
         Raises:
           ValueError: a window has an unexpected dtype or range or a NaN, or a feature is not
@@ -97,5 +97,5 @@ class Extractor:
 
     @property
     def sample_rate(self) -> int:
-        """Sample rate of the model's audio in Hz; 0 for a model without audio."""
+        """Sample rate of the model's audio, in Hz; 0 for a model without audio."""
         return self.network.settings.sample_rate or 0

@@ -41,7 +41,7 @@ def media_version(path: pathlib.Path) -> str:
 
 
 class FeatureStore:
-    """Store of features by item id.
+    """A feature store, indexed by item id.
 
     Args:
       directory: the folder, which is created if needed.

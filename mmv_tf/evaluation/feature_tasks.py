@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Features computed by tasks on many machines, each with a share of the items, and their merging.
+"""Computes features in tasks on many machines, each with a share of the items, and merges them.
 
 Items pass through the model in batches, and the last bits of a feature depend on its batch. So the
-list of items is divided into groups, no batch spans two groups, and a task has complete groups. The
-merged parts then have the same bytes as if one machine had written them.
+list of items is divided into groups, no batch spans two groups, and each task gets complete groups.
+The merged parts then have the same bytes as if one machine had written them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def group_size(batch_size: int, windows: int) -> int:
 
 
 def is_of_task(name: str, share: Share) -> bool:
-    """Return whether a task needs a file of the output: all files except other tasks' files."""
+    """Return whether a task needs a file in the output: it needs all except other tasks' files."""
     parts = pathlib.PurePath(name).parts
     return parts[0] != FOLDER or parts[1] == _name(share)
 

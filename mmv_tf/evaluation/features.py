@@ -81,7 +81,7 @@ class Failures:
 
 @dataclasses.dataclass(frozen=True)
 class Cache:
-    """Cache of features on disk.
+    """Feature cache on disk.
 
     Attributes:
       directory: a folder for all evaluations, with a subfolder for each model and set of views.
@@ -112,13 +112,13 @@ def extract(
     """Add the features of all readable items to the cache.
 
     Args:
-      extractor: extractor of the model.
+      extractor: the model's extractor.
       items: items with a path; items with equal ids count as one.
-      paths: path of each item id.
-      views: views of each item.
+      paths: path for each item id.
+      views: views for each item.
       failures: receives the items that can't be read.
       cache: see `Cache`.
-      seed: seed of random views.
+      seed: seed for random views.
 
     Returns:
       The store, with all items except those in `failures`.
@@ -165,11 +165,11 @@ def embedded(
     are still read, so that all failures are reported, but not embedded.
 
     Args:
-      extractor: extractor of the model.
+      extractor: the model's extractor.
       read: items with their windows, or why they can't be read.
       failures: receives the items that can't be read.
       progress: counts the items.
-      groups: group of each item id; a batch never mixes groups. None treats all as one group.
+      groups: each item id's group; a batch never mixes groups. None treats all as one group.
     """
     waiting: list[tuple[Item, np.ndarray]] = []
 

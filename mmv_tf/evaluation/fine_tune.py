@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Fine-tuning of a backbone with a new linear layer for a classification benchmark."""
+"""Fine-tunes a backbone with a new linear layer for a classification benchmark."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class AudioSource:
     Args:
       model: model whose `log_mel` computes the spectrograms.
       items, paths: all items and their paths; the spectrograms are kept in memory.
-      train_views, test_views: views of the protocol.
-      seed: seed of random windows.
+      train_views, test_views: the protocol's views.
+      seed: seed for random windows.
       failures: receives the items that can't be read.
     """
 
@@ -88,7 +88,7 @@ class AudioSource:
             self._spectrograms[item.item_id] = spectrogram(waveform[np.newaxis]).numpy()[0]
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """Yield an example of each item; see `Source`."""
+        """Yield an example for each item; see `Source`."""
         generator = np.random.default_rng([self._seed, epoch])
         for item in items:
             spectrogram = self._spectrograms[item.item_id]
@@ -122,7 +122,7 @@ class VideoSource:
         self._seed = seed
 
     def train(self, items: Sequence[Item], epoch: int) -> Iterator[np.ndarray]:
-        """Yield an example of each item; see `Source`."""
+        """Yield an example for each item; see `Source`."""
         # A large step, so that the epochs of successive seeds differ.
         for clips in self._read(items, self._train_views, self._seed * 1_000_003 + epoch):
             yield clips[0]
@@ -145,7 +145,7 @@ class BackboneClassifier(keras.Model):
       backbone: the backbone.
       classes: number of classes.
       dropout: dropout before the linear layer.
-      seed: seed of the layer and the dropout.
+      seed: seed for the layer and the dropout.
     """
 
     def __init__(self, backbone: keras.layers.Layer, classes: int, dropout: float, seed: int = 0):
@@ -250,12 +250,12 @@ def fine_tune(
     """Train the backbone in place and score the test items.
 
     Args:
-      backbone: a backbone of the model; restore its weights before another run.
-      source: examples of the items.
+      backbone: one of the model's backbones; restore its weights before another run.
+      source: examples for the items.
       train, test: items; training items have one label each.
       classes: number of classes.
       declared: schedule and augmentation.
-      seed: seed of all random choices.
+      seed: seed for all random choices.
       name: name in progress messages.
 
     Returns:
@@ -295,7 +295,7 @@ def train_classifier(
     Args:
       backbone, source, train, declared, seed, name: see `fine_tune`.
       targets: float32 [items, classes], 1 for the labels of an item.
-      multi_label: a sigmoid for each label; otherwise a softmax.
+      multi_label: whether to use a sigmoid for each label instead of a softmax.
 
     Raises:
       ValueError: the loss is not finite, usually because the learning rate is too high.

@@ -45,22 +45,22 @@ _MODALITIES = ("video", "audio", "text")
 
 
 class HeldOutRetrieval:
-    """Retrieval among the first clips of a split, by narration or audio.
+    """Retrieval among the first clips in a split, by narration or audio.
 
     One window is taken from the middle of each clip. Clips without audio or narration are excluded
     from the directions that need it.
 
     Args:
-      data: reader settings of the training data; `data.parts.evaluated_parts` selects the parts of
+      data: reader settings for the training data; `data.parts.evaluated_parts` selects the parts of
         a mixture, which are evaluated separately.
       split: split to read, unless the mixture names one.
       clips: maximum number of clips per data set.
-      batch_size: clips per batch; by default the training batch size.
+      batch_size: clips per batch; by default, the training batch size.
       objective: training objective, to compute the loss; None for no loss. The loss is the mean
         over full batches, each with its own negatives, one sentence per clip and no augmentation.
-        With fewer clips than one batch it is over these clips, and lower since there are fewer
-        negatives.
-      clips_to_show: clips of the first batch to keep for a log, evenly spaced; 0 for none.
+        With fewer clips than one batch, it is over these clips, and is lower because there are
+        fewer negatives.
+      clips_to_show: clips from the first batch to keep for a log, evenly spaced; 0 for none.
 
     Attributes:
       parts: reader settings by data set name, "" for the first. `experiment.run` checks them before
@@ -89,7 +89,7 @@ class HeldOutRetrieval:
 
     @property
     def names(self) -> list[str]:
-        """Names of the metrics for a model with all modalities; see `__call__`."""
+        """Metric names for a model with all modalities; see `__call__`."""
         names = [f"{query}_to_{item}/{key}" for query, item in DIRECTIONS for key in KEPT]
         if self._objective is not None:
             names += ["loss", *(f"loss/{pair}" for pair in self._objective.pairs)]
@@ -125,7 +125,7 @@ class HeldOutRetrieval:
         data: ml_collections.ConfigDict,
         interrupted: Callable[[], bool],
     ) -> dict[str, float] | None:
-        """Return the metrics of one data set, or None if interrupted."""
+        """Return the metrics for one data set, or None if interrupted."""
         embeddings: dict[str, list[np.ndarray]] = {}
         media: dict[str, np.ndarray] = {}
         seen = 0

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Metrics of held-out clips from their embeddings: retrieval, loss, and clips to log.
+"""Metrics for held-out clips, from their embeddings: retrieval, loss, and clips to log.
 
 The embeddings of N clips are in arrays by name: "MODALITY/SPACE" float32 [N, dim], and
 "valid/MODALITY" booleans [N].
@@ -67,8 +67,8 @@ def losses(
         are left out, unless it is the only batch.
 
     Returns:
-      "loss" and the term of each pair, such as "loss/va"; empty if the clips lack a modality that
-      the objective needs.
+      "loss" and each pair's term, such as "loss/va"; empty if the clips lack a modality that the
+      objective needs.
     """
     count = len(next(iter(arrays.values())))
     if any(f"valid/{modality}" not in arrays for modality in objective.modalities):
@@ -98,7 +98,7 @@ def losses(
 
 
 def clips_to_log(model: EmbeddingGraph, arrays: Arrays, media: Arrays) -> HeldOutClips:
-    """Return clips with the cosine similarities of all embeddings.
+    """Return clips with the cosine similarities between all embeddings.
 
     Args:
       model: the model.

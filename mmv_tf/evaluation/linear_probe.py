@@ -34,7 +34,7 @@ def linear_probe(
       train_labels, test_labels: int [N]. A test label missing from training counts as an error.
       groups: int [N of train].
       folds: number of cross-validation folds.
-      test_groups: group of each test clip, for the interval, because clips of one group are not
+      test_groups: each test clip's group, for the interval, because clips of one group are not
         independent. None if each clip is its own group.
 
     Returns:

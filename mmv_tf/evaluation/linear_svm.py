@@ -78,7 +78,7 @@ def fit_linear_svm(
 
     Args:
       features: float [N, D].
-      targets: [N, classes]: 1 yes, -1 no, 0 excludes the row for that class.
+      targets: [N, classes]: 1 for yes, -1 for no, 0 to exclude the row for that class.
       C: weight of training errors, above 0.
       standardize: scale features to mean 0 and standard deviation 1, except constant features.
       start: an SVM for the same features to start from.
@@ -118,10 +118,10 @@ def choose_C(
     Args:
       features, targets: see `fit_linear_svm`.
       labels: int [N], classes for stratification.
-      groups: group of each row; whole groups are held out.
+      groups: each row's group; whole groups are held out.
       grid: values of C.
       metric: (scores [n, classes], held-out rows [n]) -> value; larger is better.
-      seed: seed of the random division.
+      seed: seed for the random division.
 
     Returns:
       The selected C, the smallest if several are equally good, and str(C) -> metric.
@@ -152,7 +152,7 @@ def choose_C(
 
 
 def standardization(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and deviation of each feature, float32 [D]; 1 for constants, as scikit-learn."""
+    """Return mean and deviation per feature, float32 [D]; 1 for constants, as in scikit-learn."""
     mean = features.mean(axis=0, dtype=np.float64)
     # In pieces, since the float64 copy in `std` would need twice the memory of the data.
     variance = sum(

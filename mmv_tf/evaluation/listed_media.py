@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Lists, media, failures and cached features of a benchmark run."""
+"""Lists, media, failures and cached features for a benchmark run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PUBLISHED, CHOSEN = "published", "chosen"
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Settings of a run that are not part of the protocol.
+    """Run settings that are not part of the protocol.
 
     Attributes:
-      lists: file or folder of the published lists; default: the data folder.
+      lists: file or folder of the published lists; by default, the data folder.
       features: folder of cached features.
       allow_missing: number of missing or unreadable items to tolerate.
       C: "chosen" to select it on held-out training groups, "published", or a number.
       batch_size: windows per batch; does not affect the results.
-      seed: seed of random views, order and weights.
-      changed: changed settings of the protocol (see `declaration.changed`), for the results.
+      seed: seed for random views, order and weights.
+      changed: changed protocol settings (see `declaration.changed`), for the results.
     """
 
     features: pathlib.Path
@@ -40,21 +40,21 @@ class Options:
 
 
 class ListedMedia:
-    """Listings of a benchmark and the media of their items.
+    """A benchmark's listings and their items' media.
 
     Args:
       benchmark: the protocol.
-      data: folder of the media.
-      options: settings of the run.
-      fingerprint: fingerprint of the model, for the cache.
+      data: the media folder.
+      options: run settings.
+      fingerprint: the model's fingerprint, for the cache.
 
     Attributes:
-      listings: listing of each split.
+      listings: each split's listing.
       tested: (split, item) of all test items.
       trained: number of training items.
-      paths: path of each item id.
+      paths: path for each item id.
       failures: items with missing or unreadable media.
-      cache: cache of features.
+      cache: feature cache.
 
     Raises:
       ValueError: a list is invalid, or more items than allowed have no media.
@@ -86,7 +86,7 @@ class ListedMedia:
         )
 
     def readable(self, use: str | None = None) -> list[Item]:
-        """Return the items of all listings without failures, for TRAIN, TEST or (None) both."""
+        """Return the items of all listings, except failures, for TRAIN, TEST or, if None, both."""
         return self.failures.without(
             [item for listing in self.listings.values() for item in _items(listing, use)]
         )

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Items of a benchmark's published lists, and their media files."""
+"""Items in a benchmark's published lists, and their media files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One line of a list.
+    """One line in a list.
 
     Attributes:
       item_id: unique in the list.
@@ -34,7 +34,7 @@ class Item:
       ignored: classes for which the item is not counted.
       group: group (a film, a recording) of items that are not independent.
       text: sentence for retrieval.
-      start, end: span in the media, in seconds; None for all of it.
+      start, end: span in the media, in seconds; None means all of it.
       other_files: alternatives to `file`.
       trimmed_files: names of files that hold only the span from start to end. If there are any,
         files with other names also count as trimmed if they exceed the span by at most a second and
@@ -61,7 +61,7 @@ class Listing:
     Attributes:
       name: name for messages.
       classes: class names; empty for retrieval.
-      items: items in the order of the list.
+      items: items in list order.
     """
 
     name: str
@@ -92,7 +92,7 @@ class Listing:
                 )
 
     def of(self, split: str) -> list[Item]:
-        """Return the items of a split."""
+        """Return the items in a split."""
         return [item for item in self.items if item.split == split]
 
 
@@ -113,7 +113,7 @@ def read_listing(
 
     Args:
       data_set: name in `DATA_SETS`.
-      data: folder of the media.
+      data: the media folder.
       lists: file or folder of the lists; None if they are inside `data`, as in the published
         archive.
       division: an official division or fold.
@@ -198,7 +198,7 @@ class MediaIndex:
                     self._by_name.setdefault(name, []).append(path)
 
     def find(self, file: str) -> pathlib.Path | None:
-        """Return the path of a listed file, or None.
+        """Return the path to a listed file, or None.
 
         Raises:
           ValueError: several files match.

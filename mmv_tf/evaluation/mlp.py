@@ -18,10 +18,10 @@ class MLP:
 
     Args:
       features: float [N, D].
-      targets: [N, classes]: 1 for yes, 0 for no, -1 excludes the row for that class.
+      targets: [N, classes]: 1 for yes, 0 for no, -1 to exclude the row for that class.
       declared: sizes and schedule.
       exclusive: whether classes are mutually exclusive (softmax) or independent (sigmoid).
-      seed: seed of the weights and of the order.
+      seed: seed for the weights and the order.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class Protocol:
       windows: windows per clip, evenly spaced; their embeddings are averaged.
       retrieval: (query, item) modalities; item i matches query i, ties count against it.
       probe: modalities whose `before_head` is classified by a linear probe.
-      train_split, test_split: training split of the probe, and split for all scores.
+      train_split, test_split: the probe's training split, and the split for all scores.
       permutations: number of permutations for the p-values.
       source: source of these choices.
     """
@@ -85,7 +85,7 @@ def run_protocol(
       batch_size: clips per batch; does not affect the results.
 
     Raises:
-      ValueError: the model lacks a modality or is not one of mmv_tf, or the data do not suit the
+      ValueError: the model lacks a modality or is not an mmv_tf model, or the data do not suit the
         protocol or model.
     """
     encoder = as_encoder(model)
@@ -138,7 +138,7 @@ def _graph(encoder: Encoder) -> EmbeddingGraph:
 def make_reader(
     model: EmbeddingGraph, directory: str, split: str, protocol: Protocol, batch_size: int
 ) -> Reader:
-    """Return a reader of a split with the settings of the model's training."""
+    """Return a reader for a split, with the settings from the model's training."""
     config = config_for_network(
         model.metadata, directory, split, windows=protocol.windows, batch_size=batch_size
     )
@@ -169,7 +169,7 @@ def _retrieve(
 
 
 def _blocks_of(clips: ClipEmbeddings, blocks: list[dict[str, Any]]) -> np.ndarray:
-    """Return the block of time of each clip, int [N]."""
+    """Return each clip's block of time, int [N]."""
     starts = sorted(block["start"] for block in blocks)
     return np.array([bisect.bisect_right(starts, start + 1e-3) for start in clips.starts])
 

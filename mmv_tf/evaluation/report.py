@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Formatting of evaluation results as text."""
+"""Formats evaluation results as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def _unit(name: str) -> float:
-    """Return the factor from a metric's value to the printed number."""
+    """Return the factor that converts a metric's value to the printed number."""
     return 1.0 if name in ("median_rank", "mean_rank", "d_prime") else 100.0
 
 
@@ -73,7 +73,7 @@ def format_comparison(outcome: dict[str, dict[str, dict[str, Any]]]) -> str:
 
 
 def format_results(results: dict[str, Any]) -> str:
-    """Format the tables of retrieval and linear probes."""
+    """Format the tables for retrieval and linear probes."""
     lines = [
         f"{'retrieval':<16}{'n':>5}{'R@1':>7}{'R@5':>7}{'R@10':>7}{'median':>8}{'mean':>7}{'p':>9}"
     ]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of evaluations: metrics, scores of each item, and comparisons of two runs.
+"""Evaluation results: metrics, each item's scores, and comparisons of two runs.
 
 results.json holds the metrics. results.items.npz beside it holds the id, group and scores of each
 item, for intervals and for comparing two runs item by item.
@@ -45,7 +45,7 @@ class Scored:
       ids, groups: strings [N].
       ranks: int [N], rank of the correct class or item; 1 is best.
       scores, labels: [N, classes], labels 1, 0 or -1 (ignored).
-      points: recall points of the average precision.
+      points: recall points for the average precision.
       splits: strings [N]; the headline metric is the mean over splits.
     """
 
@@ -65,7 +65,7 @@ class Scored:
             raise ValueError("it has no ranks, or scores without labels")
 
     def metrics(self, retrieval: bool) -> dict[str, significance.Metric]:
-        """Return the metrics as functions of the weights of items."""
+        """Return the metrics as functions of the items' weights."""
         if self.ranks is None:
             if self.scores is None or self.labels is None:
                 raise ValueError("it has no ranks, or scores without labels")
@@ -104,10 +104,10 @@ class Scored:
 
 @dataclasses.dataclass(frozen=True)
 class TaskScores:
-    """Scores of a benchmark's task.
+    """Scores for a benchmark's task.
 
     Attributes:
-      scored: part ("test", or a direction) -> scores of its items.
+      scored: part ("test", or a direction) -> its items' scores.
       metrics: part -> its metrics.
       details: additional values for the result file.
     """
@@ -123,7 +123,7 @@ class Outcome:
 
     Attributes:
       results: plain values for the result file.
-      scored: part ("test", or a direction) -> scores of its items.
+      scored: part ("test", or a direction) -> its items' scores.
     """
 
     results: dict[str, Any]
@@ -206,7 +206,7 @@ def summarize(scored: Scored, retrieval: bool) -> dict[str, dict[str, Any]]:
 
 
 def environment() -> dict[str, str]:
-    """Return software versions and the machine of the run."""
+    """Return the software versions and the run's machine."""
     return {
         "mmv_tf": __version__,
         "tensorflow": tf.__version__,
@@ -221,7 +221,7 @@ def environment() -> dict[str, str]:
 
 
 def items_path(path: str | os.PathLike[str]) -> pathlib.Path:
-    """Return the path of the items file that belongs to a results file."""
+    """Return the path to the items file that belongs to a results file."""
     return pathlib.Path(path).with_suffix(".items.npz")
 
 
@@ -243,7 +243,7 @@ _FORM = {"protocol": {"name": str, "version": int}, "changed?": [str]}
 
 
 def read_results(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Scored]]:
-    """Read the files of `write_results`.
+    """Read the files that `write_results` wrote.
 
     Raises:
       ValueError: a file is missing or invalid.

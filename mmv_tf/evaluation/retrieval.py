@@ -55,12 +55,12 @@ def ranks(
     targets: np.ndarray | None = None,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return the rank of each query's target by cosine similarity; 1 is best, ties count against.
+    """Return each query's target's rank by cosine similarity; 1 is best, ties count against it.
 
     Args:
       queries: float [Q, D].
       items: float [N, D].
-      targets: int [Q], index of each query's matching item; default: item i for query i.
+      targets: int [Q], index of each query's matching item; by default, item i for query i.
       valid: booleans [N], False for items to ignore. A query whose target is ignored has rank 0.
 
     Returns:
@@ -126,7 +126,7 @@ def _ranks(queries: np.ndarray, items: np.ndarray, targets: np.ndarray) -> np.nd
 
 
 class _Block:
-    """Ranks of blocks of queries, computed in reused memory."""
+    """Ranks for blocks of queries, computed in reused memory."""
 
     def __init__(self, items: np.ndarray, copies: np.ndarray | None):
         self._items = items
@@ -244,7 +244,7 @@ RECALLS = (1, 5, 10)
 def permutation_p_value(
     queries: np.ndarray, items: np.ndarray, permutations: int = 9999, seed: int = 0
 ) -> float:
-    """Return the probability that a random pairing has a mean rank as low as the observed one's.
+    """Return the probability that a random pairing has a mean rank as low as the observed one.
 
     The test is one-sided. The observed pairing counts as one of the permutations, so the smallest
     value is 1 / (permutations + 1). Items must be independent; otherwise see `grouped_p_values`.
@@ -262,12 +262,12 @@ def grouped_p_values(
 ) -> dict[str, float]:
     """Return p-values for items in groups, such as films or blocks of a film.
 
-    Items of one group are similar and therefore not independent.
+    Items in one group are similar and therefore not independent.
 
     Args:
       queries, items: float [N, D], in time order.
-      groups: group of each pair.
-      permutations, seed: number and seed of the pairings.
+      groups: each pair's group.
+      permutations, seed: number of and seed for the pairings.
 
     Returns:
       "p_value_blocks", which permutes whole groups and tests whether the correct group is found,

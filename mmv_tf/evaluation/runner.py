@@ -31,8 +31,8 @@ def run_benchmark(
       benchmark: the protocol.
       model: any model that `mmv_tf.load_encoder` opens; for images, a deflated model. Fine-tuning
         changes its weights.
-      data: folder of the media.
-      options: settings of the run.
+      data: the media folder.
+      options: run settings.
 
     Raises:
       ValueError: the model lacks a modality, a list is invalid, or more items than allowed are

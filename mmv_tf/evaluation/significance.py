@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bootstrap intervals, and tests of whether two runs differ.
 
-Items of one group (segments of one film, clips of one recording) are resampled together, since they
+Items in one group (segments of one film, clips of one recording) are resampled together, since they
 are not independent.
 """
 
@@ -57,8 +57,8 @@ def draw_weights(
 
     Args:
       count: number of items.
-      groups: group of each item; None if each item is its own group.
-      resamplings, seed: number and seed of the resamplings.
+      groups: each item's group; None if each item is its own group.
+      resamplings, seed: number of and seed for the resamplings.
 
     Returns:
       Float arrays [at most 64, count] with `resamplings` rows in total.
@@ -147,7 +147,7 @@ def sign_flip_p_value(
     Args:
       differences: float [N], one per item.
       groups: see `draw_weights`.
-      permutations, seed: number and seed of the permutations.
+      permutations, seed: number of and seed for the permutations.
     """
     sums: np.ndarray = np.asarray(differences, np.float64)
     if groups is not None:

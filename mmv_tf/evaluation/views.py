@@ -34,11 +34,11 @@ def read_views(
     """Return the windows of one item.
 
     Args:
-      path: path of the media.
+      path: path to the media.
       item: the item, which may be a part of the media.
       views: views to read.
       sample_rate: sample rate of audio, in Hz.
-      seed: seed of random views, which depend only on the seed and the item's id.
+      seed: seed for random views, which depend only on the seed and the item's id.
 
     Returns:
       For video uint8 [windows, T, size, size, 3], for audio float32 [windows, samples] in [-1, 1],
@@ -86,9 +86,9 @@ def window_times(
 
     Args:
       duration: total duration, in seconds.
-      length: duration of a window, in seconds.
+      length: window duration, in seconds.
       windows: number of windows.
-      generator: generator of random positions; None for even spacing from start to end (centered
+      generator: generator for random positions; None for even spacing from start to end (centered
         for one window).
     """
     last = max(duration - length, 0.0)

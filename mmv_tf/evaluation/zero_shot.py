@@ -50,13 +50,13 @@ def class_embeddings(
     Args:
       encoder: the model.
       texts: the classes as words.
-      space: space of the embeddings.
+      space: the embeddings' space.
       templates: sentences with "{}" for the class name.
-      allow_unknown: accept classes without a word known to the model.
+      allow_unknown: accept classes without any word known to the model.
 
     Raises:
       ValueError: a template does not contain "{}" exactly once, the model has no text input, or it
-        knows no word of a class.
+        knows none of a class's words.
     """
     for template in templates:
         if template.count(PLACE) != 1:
@@ -89,8 +89,8 @@ class ZeroShotClassification(SplitClassification):
 
     Args:
       benchmark: the protocol, whose classifier is a `ZeroShot`.
-      encoder: encoder of the model.
-      options: settings of the run.
+      encoder: the model's encoder.
+      options: run settings.
 
     Raises:
       ValueError: the model can't compare text with the modality.

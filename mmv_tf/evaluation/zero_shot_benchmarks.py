@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Declarations of zero-shot classification on the labeled data sets.
+"""Declares zero-shot classification on the labeled data sets.
 
 The paper (MMV, Alayrac et al., 2020) has no such evaluation; all choices are ours.
 """

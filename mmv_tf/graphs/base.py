@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Base class of the embedding graphs: backbones, calls, input checks and file format."""
+"""Base class for the embedding graphs: backbones, calls, input checks and file format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.layers import LogMel, ProjectionHead, WordTokenizer
 from mmv_tf.layers.base import with_dtype
 from mmv_tf.util.registry import Registry
 
-# Graphs for the setting `graph.name` of a model config.
+# Choices for the setting `graph.name` in a model config.
 GRAPHS: Registry[type[EmbeddingGraph]] = Registry("graph.name", package="mmv_tf.graphs")
 
 _SHAPES: dict[str, tuple[int | None, ...]] = {
@@ -27,7 +27,7 @@ _SHAPES: dict[str, tuple[int | None, ...]] = {
 
 
 class EmbeddingGraph(keras.Model):
-    """A backbone for each modality, and heads into spaces where modalities are compared.
+    """A backbone for each modality, and heads that map into spaces where modalities are compared.
 
     Subclasses (`FineAndCoarse`, `Shared`, `Disjoint`) create the heads and return each modality's
     heads in `chain`. A model has video and at least one other modality; models with two modalities
@@ -42,7 +42,7 @@ class EmbeddingGraph(keras.Model):
       check_inputs: when to check values for NaN and range: "eager" (in eager calls only), "always"
         (also in traced and exported functions, which raise an InvalidArgumentError), or "never".
         Rank, channels and dtype are always checked. See `mmv_tf.graphs.inputs`.
-      name: name of the model.
+      name: the model's name.
       trainable: whether the weights are trained.
       dtype: Keras dtype policy of the heads; each backbone has its own.
 
@@ -52,7 +52,7 @@ class EmbeddingGraph(keras.Model):
         [B, words]). Batch sizes may differ between modalities. Only the backbones of the given
         modalities run.
       training: see `BatchNorm`.
-      valid: optional dict, modality -> [B] booleans; rows with False are excluded from batch
+      valid: optional dict, modality -> [B] booleans; rows marked False are excluded from batch
         statistics.
 
     Returns a dict, modality -> {"before_head": [B, d], space: [B, dim], ...}; embeddings are
@@ -74,7 +74,7 @@ class EmbeddingGraph(keras.Model):
         dtype: Any = None,
     ):
         settings = with_dtype({"name": name, "trainable": trainable, "dtype": dtype})
-        # Each backbone casts by its own policy.
+        # Each backbone casts according to its own policy.
         super().__init__(**settings, autocast=False)
         self.video = video
         self.audio = audio
@@ -92,11 +92,11 @@ class EmbeddingGraph(keras.Model):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Modalities of this model."""
+        """The model's modalities."""
         return tuple(name for name in MODALITIES if self.backbone(name) is not None)
 
     def backbone(self, modality: str) -> Any:
-        """Return the backbone of a modality, a Keras layer, or None."""
+        """Return a modality's backbone, a Keras layer, or None if it has none."""
         return {"video": self.video, "audio": self.audio, "text": self.text}[modality]
 
     def chain(self, modality: str) -> list[tuple[str, ProjectionHead, str]]:
@@ -174,7 +174,7 @@ class EmbeddingGraph(keras.Model):
         return values
 
     def trains_head(self, modality: str, space: str) -> bool:
-        """Return whether a modality changes the batch statistics of its head into a space."""
+        """Return whether a modality updates the batch statistics of its head for a space."""
         return True
 
     def build_towers(self) -> None:
@@ -223,7 +223,7 @@ class EmbeddingGraph(keras.Model):
         return outputs
 
     def compute_output_shape(self, input_shape: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the shapes of the results of `call`."""
+        """Return the output shapes of `call`."""
         shapes: dict[str, Any] = {}
         for modality, shape in input_shape.items():
             batch = shape[0]
@@ -235,7 +235,7 @@ class EmbeddingGraph(keras.Model):
     def compute_output_spec(
         self, inputs: Mapping[str, Any], training: bool = False, valid: Any = None
     ) -> dict[str, dict[str, keras.KerasTensor]]:
-        """Return the shapes and the dtype, float32, of the results of `call`."""
+        """Return the output shapes of `call`, and the dtype, float32."""
         del training, valid
         shapes = self.compute_output_shape({name: x.shape for name, x in inputs.items()})
         return {

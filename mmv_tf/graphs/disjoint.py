@@ -21,8 +21,8 @@ class Disjoint(EmbeddingGraph):
 
     Args:
       dim: size of both spaces; 512 in the paper.
-      hidden_dim: size of the video heads' hidden layers; 512 in the released code. With None each
-        head is one linear map, as in MIL-NCE's model (Miech et al., arXiv 1912.06430).
+      hidden_dim: size of the video heads' hidden layers; 512 in the released code. If None, each
+        head is a single linear map, as in MIL-NCE's model (Miech et al., arXiv 1912.06430).
       video, audio, text, tokenizer, log_mel, metadata, check_inputs, name, trainable, dtype: see
         `EmbeddingGraph`.
     """

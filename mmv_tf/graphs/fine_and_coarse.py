@@ -23,8 +23,8 @@ class FineAndCoarse(EmbeddingGraph):
 
     Text is embedded only in "vat". Audio reaches "vat" through the map that video trains, so audio
     and text can be compared without training on audio-text pairs. Unless `audio_text` is set, audio
-    passes this map in inference mode and does not change its batch statistics, as in the released
-    code (deepmind/deepmind-research, mmv/).
+    passes through this map in inference mode and does not change its batch statistics, as in the
+    released code (deepmind/deepmind-research, mmv/).
 
     Args:
       fine_dim: size of "va"; 512 in the paper.

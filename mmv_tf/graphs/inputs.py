@@ -1,14 +1,14 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks and conversions of the inputs of an embedding graph.
+"""Checks and converts the inputs of an embedding graph.
 
-Rank, channels and dtype are always checked, also while a function is traced. Values (NaN, range,
-ids beyond the table) are checked in eager calls, and with "always" in traced functions as well, by
-TensorFlow assertions that load anywhere.
+Rank, channels and dtype are always checked, even while a function is being traced. Values (NaN,
+range, ids outside the table) are checked in eager calls and, with "always", also in traced
+functions, by TensorFlow assertions that load anywhere.
 
-float64 becomes float32, any integer dtype becomes int32, and a log-mel spectrogram gets a missing
-last axis. uint8 frames are rejected, because dividing them silently could hide different ranges in
-training and evaluation.
+float64 becomes float32, any integer dtype becomes int32, and a log-mel spectrogram without a last
+axis gets one. uint8 frames are rejected, because dividing them silently could hide different ranges
+in training and evaluation.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ def checked_inputs(
     training: bool,
     check: str,
 ) -> dict[str, tf.Tensor]:
-    """Return the inputs as tensors with the ranks and dtypes of the backbones.
+    """Return the inputs as tensors of the ranks and dtypes that the backbones expect.
 
     Args:
       inputs: the model's inputs.
-      modalities: modalities of the model.
-      vocabulary_size: rows of the word table, or None.
+      modalities: the model's modalities.
+      vocabulary_size: number of rows in the word table, or None if unknown.
       training: whether to allow frames outside [0, 1], which augmentation may produce.
       check: when to check values; one of `CHECKS`.
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Metadata of a model: plain values that are saved with it.
+"""Model metadata: plain values that are saved with the model.
 
 The values may come from untrusted files, and are used in programs and published pages. They are
 therefore checked before a model is created.

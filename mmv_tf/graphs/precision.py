@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Conversion of a trained model to another precision."""
+"""Converts a trained model to another precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _Model = TypeVar("_Model", bound=keras.Model)
 
 
 def check_dtype(dtype: str) -> None:
-    """Check the name of a precision.
+    """Check a precision's name.
 
     Raises:
       ValueError: the precision is unknown.
@@ -24,12 +24,12 @@ def check_dtype(dtype: str) -> None:
 
 
 def in_precision(model: _Model, dtype: str) -> _Model:
-    """Return a model with the same weights that computes in another dtype policy.
+    """Return a model with the same weights that computes under another dtype policy.
 
     Args:
       model: an `EmbeddingGraph` or an `ImageEncoder`, which does not change.
-      dtype: one of `DTYPES`. Under a mixed policy the first layers, the gates and the heads stay in
-        float32.
+      dtype: one of `DTYPES`. Under a mixed policy, the first layers, the gates and the heads stay
+        in float32.
 
     Raises:
       ValueError: the dtype is not one of `DTYPES`.
@@ -38,8 +38,8 @@ def in_precision(model: _Model, dtype: str) -> _Model:
     config = model.get_config()
     kept = {}
     for name in ("tokenizer", "log_mel"):
-        # Tokenizer and log-mel don't depend on the precision, and the configuration lacks the
-        # words.
+        # The tokenizer and log-mel don't depend on the precision, and the configuration does not
+        # contain the words.
         if config.get(name) is not None:
             kept[name] = getattr(model, name)
     changed = _with_policy({**config, **dict.fromkeys(kept)}, dtype)
@@ -51,7 +51,7 @@ def in_precision(model: _Model, dtype: str) -> _Model:
 
 
 def _image_network(network: Any, config: dict[str, Any], dtype: str) -> dict[str, Any]:
-    """Return the configuration of a deflated model, a functional model, in another dtype policy.
+    """Return the configuration of a deflated model (a functional model) under another dtype policy.
 
     Its layers do not record which part of the video model they come from. Under a mixed policy,
     float32 is used for the first fifth (ours; about the fraction in video models) and for all

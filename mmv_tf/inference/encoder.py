@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Encoder: embeds files, sentences and arrays with any model, as NumPy arrays."""
+"""Encoder: embeds files, sentences and arrays with any model, and returns NumPy arrays."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from mmv_tf.util.read_ahead import read_ahead
 
 Embeddings: TypeAlias = dict[str, np.ndarray]
 
-# Ours: windows per file, averaged to its embedding as in MMV's published evaluation of UCF101.
+# Ours: windows per file, averaged into its embedding as in MMV's published evaluation of UCF101.
 WINDOWS = 10
 # Ours: images per call as static clips; each static clip is as large as a video's clip.
 _STATIC_CLIPS = 4
@@ -65,7 +65,7 @@ class Encoder:
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Modalities that the model embeds, of "video", "image", "audio" and "text"."""
+        """Modalities that the model embeds: any of "video", "image", "audio" and "text"."""
         given = self.network.modalities
         static = (IMAGE,) if VIDEO in given and IMAGE not in given else ()
         return (*given, *static)
@@ -149,7 +149,7 @@ class Encoder:
           modality: "video" or "audio".
 
         Raises:
-          ValueError: the model lacks a setting that is needed.
+          ValueError: the model lacks a required setting.
         """
         settings = self.settings
         needed = ["num_frames", "frame_rate", "sample_rate" if modality == AUDIO else "size"]
@@ -207,8 +207,8 @@ class Encoder:
 
         Args:
           sounds: paths of audio files or of videos with an audio track; or waveforms at
-            `settings.sample_rate`, float [N, samples] in [-1, 1]; or, for models of mmv_tf,
-            log-mels [N, frames, bins] or [N, frames, bins, 1].
+            `settings.sample_rate`, float [N, samples] in [-1, 1]; or, for mmv_tf models, log-mels
+            [N, frames, bins] or [N, frames, bins, 1].
           windows, per_window: as for `embed_video`; windows are as long as a clip.
 
         Raises:
@@ -262,7 +262,7 @@ class Encoder:
             get the same embedding.
 
         Raises:
-          ValueError: the model has no text input, or knows no word of a sentence.
+          ValueError: the model has no text input, or knows none of a sentence's words.
         """
         if not isinstance(sentences, str | bytes):
             sentences = list_or_ids(sentences)

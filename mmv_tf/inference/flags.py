@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Flags that choose the model of a program."""
+"""Flags that choose a program's model."""
 
 from __future__ import annotations
 

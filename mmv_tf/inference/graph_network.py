@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Models of mmv_tf, deflated ones included, as a `Network`."""
+"""Models from mmv_tf, including deflated ones, as a `Network`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class GraphNetwork(Network):
         )
 
     def dims(self, modality: str) -> dict[str, int]:
-        """Return the size of each feature of a modality; see `Network.dims`."""
+        """Return the sizes of a modality's features; see `Network.dims`."""
         self.check_modality(modality)
         if modality == IMAGE:
             outputs = _network(self.image_model).network.output
@@ -134,7 +134,7 @@ class GraphNetwork(Network):
     def run_windows(
         self, frames: np.ndarray, starts: Sequence[int], num_frames: int
     ) -> dict[str, np.ndarray]:
-        """Return the features of windows of one video; see `Network.run_windows`.
+        """Return the features of one video's windows; see `Network.run_windows`.
 
         Windows an even number of frames apart share work, if the backbone can; see
         `S3D.embed_windows`.
@@ -234,7 +234,7 @@ def model_hash(model: keras.Model) -> str:
 
 
 def _checked_ids(ids: Any, rows: int) -> np.ndarray:
-    """Return word ids as int32; `rows` is the word table's size, 0 if unknown."""
+    """Return word ids as int32; `rows` is the word table's size, or 0 if unknown."""
     ids = np.asarray(ids)
     least, most = (ids.min(), ids.max()) if ids.size else (0, 0)
     if least < 0 or (rows and most >= rows):

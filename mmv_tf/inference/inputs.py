@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of the arrays, paths and sentences that an encoder accepts."""
+"""Checks the arrays, paths and sentences that an encoder accepts."""
 
 from __future__ import annotations
 

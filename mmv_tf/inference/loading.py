@@ -35,9 +35,9 @@ def load_encoder(
     """Open any kind of model, ready to embed files, arrays and sentences.
 
     Args:
-      source: a `.keras` file, deflated models included; the folder of a training run, or of one of
-        its checkpoints; an exported SavedModel; the folder of a TF-Hub module with the signatures
-        of MMV or MIL-NCE; a released MMV pickle or MIL-NCE `.pth`; or a name in
+      source: a `.keras` file, including one of a deflated model; the folder of a training run, or
+        of one of its checkpoints; an exported SavedModel; the folder of a TF-Hub module with the
+        signatures of MMV or MIL-NCE; a released MMV pickle or MIL-NCE `.pth`; or a name in
         `mmv_tf.pretrained.registry()`, whose file is downloaded once.
       dtype: precision to compute in, if not the saved one: "mixed_bfloat16", "bfloat16",
         "mixed_float16" or "float32". Modules keep the precision that they were published with.
@@ -48,8 +48,8 @@ def load_encoder(
       image_model: the deflated model to embed images with, a `.keras` file.
       settings: video and audio settings that the model does not specify, or that override its own:
         "num_frames", "frame_rate", "size", "square_crop", "sample_rate".
-      engine: "openvino" to embed video and images with OpenVINO, an extra that suits some
-        CPUs; other inputs stay in TensorFlow. Modules have only "tensorflow".
+      engine: "openvino" to embed video and images with OpenVINO, an extra that suits some CPUs;
+        other inputs stay in TensorFlow. Modules support only "tensorflow".
       quantized: with OpenVINO, the folder that `mmv quantize` created for this model: video is
         embedded in 8-bit integers.
 
@@ -102,7 +102,7 @@ def _graph_network(
     engine: str,
     quantized: Path | None,
 ) -> GraphNetwork:
-    """Return a network of one model or both, in the requested precision and engine."""
+    """Return a network with one model or both, in the requested precision and engine."""
     given: Any = image_model if model is None else model
     saved = given.dtype_policy.name
     keras_dtype = dtype if engine == TENSORFLOW else "float32"

@@ -3,8 +3,8 @@
 """Compares an imported model with its TF-Hub module, and infers how the module cleans sentences.
 
 Both embed the same clip, audio and sentences. How a module turns a sentence into word ids is
-defined only by its graph, so rules are tried: rows of padding and of unknown words, case,
-punctuation, stop words. The tokenizer that agrees best is kept.
+defined only by its graph, so different rules are tried for the rows of padding and unknown words,
+case, punctuation and stop words. The tokenizer that agrees best is kept.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MOST_SPECIAL_ROWS = 4
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """The largest difference of a feature, and the root mean square of the module's values."""
+    """The largest difference in a feature, and the root mean square of the module's values."""
 
     greatest: float
     rms: float
@@ -187,11 +187,11 @@ def _sentences(words: Sequence[str], silent: Sequence[str]) -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class _Rules:
-    """Set of rules for cleaning sentences.
+    """A set of rules for cleaning sentences.
 
     Attributes:
       shift: number to add to the module's ids.
-      unknown_id: the row of unknown words; None to leave them out.
+      unknown_id: the row for unknown words; None to leave them out.
       stop_words: name of a list in the candidates.
       spoken: whether words also match in the form that `WordTokenizer` normalizes them to.
     """
@@ -300,7 +300,7 @@ def _give_tokenizer(
 
 
 def _silent(words: Sequence[str], module: ModuleNetwork) -> list[str]:
-    """Return words that on their own do not change the module's embedding; none if all are such."""
+    """Return words that on their own do not change the module's embedding; none if all are."""
     silent = [
         word for word, known in zip(words, module.known(words).tolist(), strict=True) if not known
     ]

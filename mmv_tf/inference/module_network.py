@@ -39,7 +39,7 @@ _FEATURES = {
 }
 # Sentences without a known word: empty, one unknown word, more of them than a sentence holds.
 _NO_WORDS = ("", "zqxjvkw", " ".join(["zqxjvkw"] * 64))
-# Ours: rounding depends on the batch size, by far less than this fraction of the largest value.
+# Ours: rounding varies with the batch size, by far less than this fraction of the largest value.
 _SAME = 1e-5
 # Lines of TensorFlow's messages that locate a failure in a graph without explaining it.
 _PLACE = re.compile(r"Graph execution error|Detected at node|Stack trace for op|\s*File \"")
@@ -54,8 +54,8 @@ def is_module(path: str | os.PathLike[str]) -> bool:
 class ModuleNetwork(Network):
     """A SavedModel with a signature for each modality.
 
-    Its settings come from the arguments, from sizes fixed in the graph, from the input contract of
-    `mmv_tf.export`, and for published modules from a table; the rest are None. TensorFlow executes
+    Its settings come from the arguments, from sizes fixed in the graph, from `mmv_tf.export`'s
+    input contract, and for published modules from a table; the rest are None. TensorFlow executes
     the code in the graph, so load only modules that you trust.
 
     Args:
@@ -111,7 +111,7 @@ class ModuleNetwork(Network):
         self._fingerprint: str | None = None
 
     def dims(self, modality: str) -> dict[str, int]:
-        """Return the size of each feature of a modality; see `Network.dims`."""
+        """Return the sizes of a modality's features; see `Network.dims`."""
         self.check_modality(modality)
         return dict(self._dims[modality])
 
@@ -157,7 +157,7 @@ class ModuleNetwork(Network):
         return np.array(found, bool)
 
     def description(self) -> dict[str, Any]:
-        """Class and folder name; a module does not state its number of parameters."""
+        """Class and folder name; a module does not record its number of parameters."""
         return {"class": type(self).__name__, "module": self.path.name}
 
     @property
@@ -174,7 +174,7 @@ class ModuleNetwork(Network):
         return self._fingerprint
 
     def _embedded(self, sentences: Sequence[str]) -> list[np.ndarray | None]:
-        """Return an embedding for each sentence, or None where the module knows no word of it."""
+        """Return each sentence's embedding, or None where the module knows none of its words."""
         space = self.spaces(TEXT)[-1]
         try:
             return list(super().run(TEXT, np.array(sentences, object))[space])
@@ -217,7 +217,7 @@ class ModuleNetwork(Network):
 
 
 class _Signature:
-    """Module function with one input tensor.
+    """A module function with one input tensor.
 
     Args:
       modality: its modality.

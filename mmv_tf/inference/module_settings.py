@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of modules, from an export's input contract or from a table of published modules."""
+"""Module settings, from an export's input contract or from a table of published modules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mmv_tf.publishing import read_contract
 
 @dataclasses.dataclass(frozen=True)
 class _Published:
-    """Published family of modules: its video output sizes and its training settings."""
+    """A published family of modules: its video output sizes and its training settings."""
 
     dims: Mapping[str, tuple[int, ...]]
     settings: Settings
@@ -49,7 +49,7 @@ def published_settings(dims: Mapping[str, int | None]) -> Settings:
 
 
 def contract_settings(folder: pathlib.Path) -> Settings | None:
-    """Return the settings in an exported model's input contract, or None without a contract.
+    """Return the settings in an exported model's input contract, or None if there is none.
 
     Raises:
       ValueError: the contract is damaged.

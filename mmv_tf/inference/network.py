@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Common interface of the models that embed media; runs them in batches."""
+"""Common interface to the models that embed media; runs them in batches."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ class Settings:
 
     Attributes:
       num_frames: frames in a clip.
-      frame_rate: frame rate of a clip, Hz.
-      size: height and width of a frame, pixels.
+      frame_rate: frame rate of a clip, in Hz.
+      size: height and width of a frame, in pixels.
       square_crop: crop wide frames at the sides instead of squeezing them.
-      sample_rate: sample rate of waveforms, Hz; None without an audio backbone.
+      sample_rate: sample rate of waveforms, in Hz; None if there is no audio backbone.
     """
 
     num_frames: int | None = None
@@ -102,7 +102,7 @@ class Network(abc.ABC):
     """A trained model: its modalities, its spaces, and a function from inputs to embeddings.
 
     Attributes:
-      modalities: supported modalities, of "video", "image", "audio" and "text".
+      modalities: supported modalities: any of "video", "image", "audio" and "text".
       settings: see `Settings`.
     """
 
@@ -114,7 +114,7 @@ class Network(abc.ABC):
 
     @abc.abstractmethod
     def dims(self, modality: str) -> dict[str, int]:
-        """Return the size of each feature of a modality.
+        """Return the sizes of a modality's features.
 
         Features are "before_head", "last_conv" if there is one, and the spaces, finest first.
         """
@@ -227,7 +227,7 @@ class Network(abc.ABC):
     def run_windows(
         self, frames: np.ndarray, starts: Sequence[int], num_frames: int
     ) -> dict[str, np.ndarray]:
-        """Return the features of windows of one video, float32 [W, dim] each.
+        """Return the features of one video's windows, float32 [W, dim] each.
 
         Subclasses may share the work of overlapping windows.
 
@@ -274,7 +274,7 @@ def pieces(count: int, most: int) -> Iterator[slice]:
 
 
 def similarity(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return cosine similarities of two encoder results, in their finest common space.
+    """Return cosine similarities between two encoder results, in their finest common space.
 
     Args:
       first, second: space -> float [N, D] and [M, D].

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Models of mmv_tf whose video and image backbones run in OpenVINO, an engine for CPUs."""
+"""Models from mmv_tf whose video and image backbones run in OpenVINO, an engine for CPUs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COMPILED = (VIDEO, IMAGE)
 
 
 def check_engine(engine: str) -> None:
-    """Check the name of an engine, and that the engine is installed.
+    """Check an engine's name, and that the engine is installed.
 
     Raises:
       ValueError: the engine is unknown or not installed.
@@ -50,8 +50,8 @@ class OpenVinoNetwork(GraphNetwork):
 
     Args:
       model, image_model: as for `GraphNetwork`, in float32.
-      dtype: precision to compute in, one of `graphs.precision.DTYPES`. OpenVINO has one bfloat16,
-        which keeps float32 where it is needed.
+      dtype: precision to compute in, one of `graphs.precision.DTYPES`. OpenVINO has only one
+        bfloat16 mode, which keeps float32 where it is needed.
       quantized: folder of the model's video backbone in 8-bit integers; see `quantization`.
 
     Raises:
@@ -105,7 +105,7 @@ class OpenVinoNetwork(GraphNetwork):
         return None  # windows are embedded one by one
 
     def check_settings(self) -> None:
-        """Check, before any video is read, that clips have the size of the quantized model.
+        """Check, before reading any video, that clips have the size that the quantized model needs.
 
         Raises:
           ValueError: they have another size.
@@ -146,8 +146,8 @@ class OpenVinoNetwork(GraphNetwork):
     def _by_batch(self, model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
         """Return a function that compiles a model once per batch size.
 
-        One that is compiled for any batch size takes half as long again (S3D-G in bfloat16).
-        `run` calls with few sizes: its largest batch, and powers of two.
+        A model compiled for any batch size takes half as long again (S3D-G in bfloat16). `run` uses
+        only a few sizes: its largest batch, and powers of two.
         """
         calls: dict[int, Callable[[np.ndarray], dict[str, np.ndarray]]] = {}
 

@@ -168,8 +168,8 @@ def as_floats(clips: np.ndarray) -> np.ndarray:
 def _whole_range() -> Any:
     """Return how to choose the range of an activation: from its smallest to its largest value.
 
-    NNCF's default averages the clips' extremes and thereby clips those of unusual clips: cosines of
-    0.969 instead of 0.997 (the quickstart's model, gates in floating point too).
+    NNCF's default averages the extremes over all clips, and thereby cuts off those of unusual
+    clips: cosines of 0.969 instead of 0.997 (the quickstart's model, gates in floating point too).
     """
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
@@ -177,7 +177,7 @@ def _whole_range() -> Any:
 
 
 def _cosines(model: Any, quantized: Any, clips: np.ndarray) -> dict[str, dict[str, float]]:
-    """Return the agreement of two models by feature."""
+    """Return the agreement between two models, by feature."""
     import openvino
 
     core = openvino.Core()

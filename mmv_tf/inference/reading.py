@@ -22,9 +22,9 @@ class Block:
 
     Attributes:
       starts: start of each window, as a frame index on the grid.
-      frames: uint8 [F * finer, size, size, 3], the grid's frames from the first start on.
-      sound: float32 [samples], from the time of the first start on; None without audio.
-      finer: decoded frames per frame of the grid.
+      frames: uint8 [F * finer, size, size, 3], the grid's frames, beginning at the first start.
+      sound: float32 [samples], beginning at the time of the first start; None if there is no audio.
+      finer: decoded frames per grid frame.
     """
 
     starts: tuple[int, ...]
@@ -34,7 +34,7 @@ class Block:
 
     @property
     def grid_frames(self) -> np.ndarray:
-        """Frames of the grid, uint8 [F, size, size, 3]."""
+        """The grid's frames, uint8 [F, size, size, 3]."""
         return self.frames[:: self.finer]
 
     @property
@@ -69,9 +69,9 @@ def decode_blocks(
 
     Args:
       path: the file.
-      windows: settings of the windows.
+      windows: window settings.
       has_audio: whether to decode the audio.
-      finer: frames to decode per frame of the grid.
+      finer: frames to decode per grid frame.
       parts: starts of each block's windows, ascending from block to block.
 
     Yields:
@@ -113,7 +113,7 @@ def span_clips(
 
     Args:
       path: the file.
-      windows: settings of the windows; `Windows.spread` sets the starts.
+      windows: window settings; `Windows.spread` sets the starts.
       start, end: the span, in seconds; an end of None is the end of the video.
       most: maximum number of windows; None for no limit.
 
@@ -174,7 +174,7 @@ def _end(path: str, start: float, end: float | None, duration: float) -> float:
 
 
 def picture(source: str | bytes, windows: Windows, name: str) -> np.ndarray:
-    """Return the center of an image, uint8 [size, size, 3].
+    """Return an image's center, uint8 [size, size, 3].
 
     Raises:
       MediaError: the image can't be decoded.

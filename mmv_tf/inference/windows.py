@@ -25,7 +25,7 @@ class Windows:
       frame_rate: frame rate of the grid, in Hz.
       size: side of a frame in pixels.
       square_crop: crop wide frames at the sides instead of squeezing them.
-      step_frames: frames of the grid from the start of one window to the start of the next.
+      step_frames: grid frames from the start of one window to the start of the next.
       sample_rate: sample rate of the audio, in Hz; 0 for a model without audio.
     """
 
@@ -45,7 +45,7 @@ class Windows:
 
     @property
     def seconds(self) -> float:
-        """The duration of a window, in seconds."""
+        """The window duration, in seconds."""
         return self.num_frames / self.frame_rate
 
     @property
@@ -60,7 +60,7 @@ class Windows:
         has one window, padded with its last frame.
 
         Args:
-          duration: the video's duration, seconds.
+          duration: the video's duration, in seconds.
         """
         last = math.floor((duration + _TOLERANCE) * self.frame_rate) - self.num_frames
         starts = list(range(0, max(last, 0) + 1, self.step_frames))
@@ -69,7 +69,7 @@ class Windows:
         return starts
 
     def spread(self, start: float, end: float, most: int | None = None) -> np.ndarray:
-        """Return evenly spaced starts of windows over a span, in seconds, [W].
+        """Return evenly spaced window starts over a span, in seconds, [W].
 
         They are at least one step apart. A single window is centered; a span shorter than a window
         has one window, which starts at the span's start.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Base class of the layers, their precision, and checks of constructor arguments."""
+"""Base class for the layers, their precision, and checks of constructor arguments."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_sizes(**sizes: object) -> None:
 
 
 def check_width(width: object) -> None:
-    """Raise a ValueError unless a multiplier of channel counts is a positive, finite number."""
+    """Raise a ValueError unless a channel-count multiplier is a positive, finite number."""
     if isinstance(width, bool) or not isinstance(width, float | int) or not 0 < width < 1e3:
         raise ValueError(f"width is {width!r}; expected a positive number (1 as in the paper).")
 
@@ -62,7 +62,7 @@ def float32_policy(policy: keras.DTypePolicy) -> keras.DTypePolicy:
 def policies_from(
     policy: keras.DTypePolicy, names: Sequence[str], first: str
 ) -> dict[str, keras.DTypePolicy]:
-    """Return the policy of each part by name, in order; float32 before the part `first`.
+    """Return each part's policy by name, in order, with float32 before the part `first`.
 
     Raises:
       ValueError: there is no part with that name.

@@ -32,7 +32,7 @@ _pending = _Pending()
 
 @contextlib.contextmanager
 def each_replica_by_itself() -> Iterator[None]:
-    """Within this context, normalize each replica by the moments of its own rows in training.
+    """Within this context, normalize each replica's rows by their own moments in training.
 
     This saves two exchanges between replicas per layer. The moving statistics still follow the
     global batch: on exit, one exchange serves all layers. Enter the context in replica context.
@@ -58,10 +58,10 @@ def _update_together(moments: list[tuple[BatchNorm, tf.Tensor]]) -> None:
 class BatchNorm(Layer):
     """Normalize each channel by statistics of the global batch.
 
-    There are three reasons not to use Keras' layer, each with a test here: unsynchronized, it keeps
-    only the first replica's moving statistics; with a mask, it silently stops synchronizing; and on
-    5-D input it is several times slower than the fused kernel, which this layer uses by reshaping
-    inputs to 4-D.
+    There are three reasons not to use Keras' layer, each covered by a test: unsynchronized, it
+    keeps only the first replica's moving statistics; with a mask, it silently stops synchronizing;
+    and on 5-D input it is several times slower than the fused kernel, which this layer uses by
+    reshaping inputs to 4-D.
 
     In training, the batch's mean and (biased) variance are used to normalize, and the moving
     statistics follow: `moving = momentum * moving + (1 - momentum) * batch`. The defaults are those
@@ -74,9 +74,9 @@ class BatchNorm(Layer):
         its ReLU in one pass, unless another operation, even a reshape, separates them.
 
     Call arguments:
-      inputs: [B, ..., C], any rank from 2 up.
+      inputs: [B, ..., C], of rank 2 or higher.
       training: whether to use and update batch statistics.
-      valid: optional [B] booleans (or 0/1 numbers), or one value for the whole batch. Rows with
+      valid: optional [B] booleans (or 0/1 numbers), or one value for the whole batch. Rows marked
         False are excluded from all statistics; with a loss that excludes them too, every gradient
         equals that of the batch without them. A batch without valid rows does not change the moving
         statistics.
@@ -167,7 +167,7 @@ class BatchNorm(Layer):
         return outputs if self.activation is None else tf.nn.relu(outputs)
 
     def update(self, mean: tf.Tensor, variance: tf.Tensor, count: tf.Tensor) -> None:
-        """Update the moving statistics with those of a batch, unless the batch has no values."""
+        """Update the moving statistics with a batch's, unless the batch has no values."""
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             old = tf.convert_to_tensor(moving)
             batch = tf.stop_gradient(batch)
@@ -227,7 +227,7 @@ def _count(inputs: tf.Tensor, valid: tf.Tensor | None = None) -> tf.Tensor:
 
 
 def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
-    """Return count, mean and biased variance of this replica's valid rows, [3, C]."""
+    """Return the count, mean and biased variance of this replica's valid rows, [3, C]."""
     whole = valid is None or valid.shape.rank == 0
     own = inputs if whole else tf.boolean_mask(inputs, valid)
     ones, zeros = tf.ones(inputs.shape[-1]), tf.zeros(inputs.shape[-1])
@@ -240,7 +240,7 @@ def _own_moments(inputs: tf.Tensor, valid: tf.Tensor | None) -> tf.Tensor:
 
 
 def _pooled(moments: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Return mean, biased variance and count of all rows from [replicas, 3, C].
+    """Return the mean, biased variance and count of all rows, from [replicas, 3, C].
 
     They are combined from each replica's mean and variance, because sums of squares lose digits.
     """

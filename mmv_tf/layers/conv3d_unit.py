@@ -114,7 +114,7 @@ class Conv3DUnit(Layer):
         """Apply the layer to the inputs; see `BatchNorm` for `valid`.
 
         Args:
-          part: "space" for only the first half of a separable unit, which computes each frame by
+          part: "space" for only the first half of a separable unit, which processes each frame by
             itself; "time" for only the second half, with the gate.
         """
         x = inputs

@@ -13,7 +13,7 @@ AVX512-BF16), the backward pass of all convolutions of a kind in an S3D-G step o
 
 and the forward passes take the same time. At inference, 1 x 1 x 1 kernels remain convolutions:
 TensorFlow fuses a convolution with the following bias and ReLU, but a matrix product only if no
-reshape lies between them. This saved 11 % of the time of exported S3D-G in bfloat16 and 2 % in
+reshape lies between them. This saved 11 % of exported S3D-G's run time in bfloat16 and 2 % in
 float32. For spatial kernels, 2-D convolutions are no faster.
 """
 
@@ -34,7 +34,8 @@ def convolve(
       inputs: [B, H, W, C] or [B, T, H, W, C].
       kernel: [k, k, C, filters] or [k_t, k, k, C, filters].
       strides: (height, width) or (time, height, width).
-      training: whether to use the kernel with the fastest backward pass; the results are equal.
+      training: whether to use the kernel with the fastest backward pass; the results are the same
+        either way.
 
     Returns:
       [B, H', W', filters] or [B, T', H', W', filters].

@@ -75,12 +75,12 @@ class LogMel(Layer):
     and BRAVE. MMV's compression is not published; the default, `log(1 + 10000 mel)`, comes from
     VATT and BRAVE.
 
-    If tensorflow-io is installed (the extra `io`), its transform and filters are used, otherwise
-    tf.signal's: the operations and values are the same, on every platform.
+    If tensorflow-io is installed (the extra `io`), its transform and filters are used, and
+    otherwise those of tf.signal: the operations and values are the same on every platform.
 
     Args:
       sample_rate: sample rate, in Hz.
-      window: window length, and length of the transform, in samples.
+      window: length of the window and of the transform, in samples.
       step: distance between windows, in samples.
       mel_bins: number of filters.
       lower_hz, upper_hz: edges of the filter bank.

@@ -26,10 +26,10 @@ class MaxPool(keras.layers.MaxPooling3D):
 
     Args:
       pool_size: frames, rows and columns of a window, or one number for all three.
-      strides: steps between windows; None for `pool_size`.
+      strides: steps between windows; None to use `pool_size`.
       padding: "valid"; "same", where padding is never the maximum; or "zeros_after": windows start
-        at the first frame, row and column and are padded at the end with zeros, which count. After
-        a ReLU, with stride 2, the last two differ only at odd sizes.
+        at the first frame, row and column and are padded at the end with zeros, which can be the
+        maximum. After a ReLU, with stride 2, the last two differ only at odd sizes.
 
     Example:
     >>> MaxPool((3, 3, 3), (2, 2, 2), "same")(tf.zeros([1, 5, 8, 8, 2])).shape
@@ -73,9 +73,9 @@ def max_pool(
 ) -> tf.Tensor:
     """Max-pool over space in each frame, then over time at each position; see `MaxPool`.
 
-    2-D pooling sends the gradient to one value in all builds. Ties are resolved as in one step: the
-    first frame with the window's maximum, and the first position in it, are also first in the
-    window.
+    2-D pooling sends the gradient to one value in all builds. Ties are resolved as in a single
+    step: the first frame with the window's maximum, and the first position in it, are also first in
+    the window.
 
     Args:
       inputs: [B, T, H, W, C].

@@ -26,7 +26,7 @@ class ProjectionHead(Layer):
 
     Args:
       dim: size of the space.
-      hidden: width of the hidden layer (Linear -> batch norm -> ReLU), or None without one.
+      hidden: width of the hidden layer (Linear -> batch norm -> ReLU), or None for no hidden layer.
       activation: activation of the input: None, "relu" or "bnrelu" (batch norm, then ReLU), for the
         variants `fac`, `fac_relu` and `fac_bnrelu` of the coarse map.
       output_norm: whether to end with a batch norm. After a hidden layer, the last linear map then

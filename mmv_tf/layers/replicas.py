@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Exchange of small tensors, such as a batch norm's moments, between replicas."""
+"""Exchanges small tensors, such as a batch norm's moments, between replicas."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def of_each_replica(tensor: tf.Tensor) -> tf.Tensor:
     """Gather [...] from each replica as [replicas, ...], in order, without a gradient.
 
     Args:
-      tensor: float32, of a known shape that is equal on all replicas.
+      tensor: float32, with a known shape that is the same on all replicas.
     """
     replicas = _replicas()
     if replicas == 1:
@@ -107,7 +107,7 @@ def _gathered(tensor: tf.Tensor, replicas: int) -> tf.Tensor:
 
 
 def _next_key(size: int) -> int:
-    """Return a key that is equal in all processes, by counting the exchanges of a function."""
+    """Return a key that is the same in all processes, by counting a function's exchanges."""
     graph = tf.compat.v1.get_default_graph()
     # The outermost graph, because TensorFlow nests functions.
     while isinstance(graph.outer_graph, type(graph)):

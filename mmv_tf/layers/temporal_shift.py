@@ -24,7 +24,7 @@ class TemporalShift(Layer):
       fraction: fraction of the channels shifted in each direction, in [0, 0.5].
 
     Call arguments:
-      inputs: [B * T, H, W, C], the frames of a clip adjacent.
+      inputs: [B * T, H, W, C], with each clip's frames adjacent.
       num_frames: T, an int or a scalar tensor.
     """
 

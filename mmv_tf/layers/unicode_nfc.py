@@ -31,7 +31,8 @@ class _Tables(NamedTuple):
 
     Attributes:
       pattern: regular expression for a character that NFC excludes or restricts.
-      decomposed, parts: code points [n] and their full canonical decompositions [n, 4], 0 for none.
+      decomposed, parts: code points [n] and their full canonical decompositions [n, 4], padded with
+        0.
       marks, classes: code points with a combining class above 0, and that class.
       pairs, composed: first * _SHIFT + second, and the code point that the pair composes to.
     """
@@ -146,7 +147,7 @@ def _compose(rows: tf.Tensor, points: tf.Tensor, classes: tf.Tensor) -> tuple[tf
 
 
 def _running_maximum(values: tf.Tensor) -> tf.Tensor:
-    """Return the last value up to each position that is not -1; values are -1 or increasing."""
+    """Return the last value other than -1 up to each position; such values must be increasing."""
     there = values >= 0
     # Position of the n-th such value; n = 0 means none yet.
     found = tf.concat([[-1], tf.boolean_mask(values, there)], axis=0)

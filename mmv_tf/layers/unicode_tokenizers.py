@@ -193,7 +193,7 @@ class SentencePieceTokenizer(WordTokenizer):
             pathlib.Path(dir_path, _SENTENCE_PIECE_FILE).write_bytes(self.model)
 
     def load_assets(self, dir_path: str) -> None:
-        """Load the files of `save_assets` (called by Keras)."""
+        """Load the files that `save_assets` wrote (called by Keras)."""
         self.model = pathlib.Path(dir_path, _SENTENCE_PIECE_FILE).read_bytes()
         self._pieces = None
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Tokenizers from sentences to word ids in the graph, with core string operations only."""
+"""Tokenizers that turn sentences into word ids in the graph, with core string operations only."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class WordTokenizer(Layer):
       keep_unknown: map unknown words to `unknown_id` instead of dropping them.
       word_ids: one id per word, for a table of word vectors in another order; words may share ids.
       padding_id: id that pads short sentences.
-      unknown_id: id of unknown words; None for a table without a row for them.
+      unknown_id: id of unknown words; None if the table has no row for them.
       lower: whether to lowercase sentences.
       punctuation: rule for punctuation, for tables whose words were cleaned differently. "joined",
         as above; "split": split at everything but letters and digits ("don't" -> "don", "t");
@@ -147,7 +147,7 @@ class WordTokenizer(Layer):
 
     @property
     def vocabulary_size(self) -> int:
-        """The number of ids, padding and unknown included; a table needs at least as many rows."""
+        """The number of ids, including padding and unknown; a table needs at least as many rows."""
         if self._places_are_ids:
             return self.lookup.vocabulary_size()
         return 1 + int(self._table().max())
@@ -200,7 +200,7 @@ class WordTokenizer(Layer):
         return tf.strings.split(text)
 
     def as_looked_up(self, words: Sequence[str]) -> list[str]:
-        """Return the vocabulary in the form in which words of sentences are looked up."""
+        """Return the vocabulary in the form in which a sentence's words are looked up."""
         return _composed(words)
 
     def knows(self, ids: tf.Tensor) -> tf.Tensor:
@@ -230,7 +230,7 @@ class WordTokenizer(Layer):
             np.save(os.path.join(dir_path, _IDS_FILE), self.word_ids, allow_pickle=False)
 
     def load_assets(self, dir_path: str) -> None:
-        """Load the files of `save_assets` (called by Keras); most tokenizers have none."""
+        """Load the files that `save_assets` wrote (called by Keras); most tokenizers have none."""
         path = os.path.join(dir_path, _IDS_FILE)
         if os.path.exists(path):
             self.word_ids = np.load(path, allow_pickle=False)

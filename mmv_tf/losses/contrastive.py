@@ -8,9 +8,9 @@ For row i with video v_i and candidate narrations y_i,1..P (P = 1 for video-audi
              - LSE({sim(v_i, y_i,k)} for all k),    sim(v, y) = v . y / temperature,
 
 with unit vectors and LSE the log of the sum of exponentials. Both directions share ONE denominator,
-which contains the positive pairs twice, so the minimum of the loss is log 2: the loss is not
-the mean of two cross-entropies. This batch form is that of the losses of MIL-NCE (Miech et al.,
-2020) and of VATT's code, which cites MMV. The mean of two cross-entropies, as in CLIP, is an option
+which contains the positive pairs twice, so the minimum of the loss is log 2: the loss is not the
+mean of two cross-entropies. The losses of MIL-NCE (Miech et al., 2020) and of VATT's code, which
+cites MMV, have this batch form. The mean of two cross-entropies, as in CLIP, is an option
 (`symmetric`); its minimum is 0:
 
     loss_i = mean of LSE({sim(v_i, y_j,k)} for all j, k) and LSE({sim(v_j, y_i,k)} for all j, k)
@@ -53,10 +53,10 @@ def mil_nce(
       temperature: divisor of the cosine similarities; 0.07 in the paper.
       valid: optional [B] booleans; other rows are neither scored nor used as negatives.
       candidate_valid: optional [B, P] booleans; a row without a valid candidate is invalid.
-      gather: concatenates a [b, ...] tensor over replicas in the replicas' order. With it the
-        negatives come from the global batch, and the result is this replica's share of the global
-        mean: the shares add up to it.
-      symmetric: the mean of two cross-entropies instead of one denominator for both directions.
+      gather: function that concatenates a [b, ...] tensor over replicas, in replica order. With it,
+        the negatives come from the global batch, and the result is this replica's share of the
+        global mean: the shares add up to it.
+      symmetric: use the mean of two cross-entropies instead of one denominator for both directions.
       chunk_rows: compute the similarities of this many rows at a time, forward and backward,
         without storing them; 0 computes all rows at once.
       textless_negatives: valid videos without a valid candidate are not scored, but serve as
@@ -64,12 +64,12 @@ def mil_nce(
         which follows MMV and masks only the missing narrations; MMV's paper does not specify it.
         False leaves them out.
       ids: optional [B] integers that identify the rows' examples. Rows with the same id are not
-        negatives of each other; a row's own pair stays its positive. With `gather` this holds over
-        all replicas: each replica finds its position through `tf.distribute`, and all must have
-        equally many rows.
+        negatives of each other; a row's own pair stays its positive. With `gather`, this holds over
+        all replicas: each replica finds its position through `tf.distribute`, and all must have the
+        same number of rows.
 
     Returns:
-      The mean over valid rows, a float32 scalar; 0 if there is none.
+      The mean over valid rows, a float32 scalar; 0 if there are none.
 
     Raises:
       ValueError: shapes do not match, ids are not integers, or the temperature is not positive.
@@ -106,7 +106,7 @@ def nce(
       temperature, valid, gather, symmetric, chunk_rows, ids: as for `mil_nce`.
 
     Returns:
-      The mean over valid rows, a float32 scalar; 0 if there is none.
+      The mean over valid rows, a float32 scalar; 0 if there are none.
     """
     a, b = tf.convert_to_tensor(a), tf.convert_to_tensor(b)
     if b.shape.rank != 2:
@@ -251,7 +251,7 @@ def _gather_exactly(values: tf.Tensor, gather: Gather) -> tf.Tensor:
 def _tags(
     left: tf.Tensor | None, left_each: Any, right: tf.Tensor | None, right_each: Any
 ) -> Tags | None:
-    """Return tags with each row repeated for its candidates, or None without ids."""
+    """Return tags with each row repeated for its candidates, or None if there are no ids."""
     if left is None or right is None:
         return None
     return Tags(tf.repeat(left, left_each, axis=0), tf.repeat(right, right_each, axis=0))

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Log of a sum of exponentials of dot products, without storing the products."""
+"""The log of a sum of exponentials of dot products, without storing the products."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-# Far below any similarity, yet finite, so that a row with nothing valid gives no NaN.
+# Far below any similarity, yet finite, so that a row with nothing valid does not become NaN.
 MASKED = -1e9
 
 
 class Tags(NamedTuple):
-    """Example ids of the two sides of the products, for leaving out pairs of twins.
+    """Example ids for the two sides of the products, for leaving out pairs of twins.
 
     Twins are different rows of the global batch that show one example.
 
@@ -46,7 +46,7 @@ def log_sum_exp_of_products(
       columns: float [M]; columns that are not positive are left out.
       temperature: divisor of the products.
       chunk_rows: rows per chunk; 0 computes all at once.
-      tags: leave out a row's twins, which are also found chunk by chunk. None leaves out none.
+      tags: leave out a row's twins, which are also found chunk by chunk. None leaves no rows out.
 
     Returns:
       float32 [N]; about -1e9 where no column counts. It can be differentiated once.

@@ -13,7 +13,7 @@ def checked_values(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.n
     """Return a float32 copy of a checkpoint's array.
 
     Args:
-      name: name of the array in errors.
+      name: the array's name, for error messages.
       array: the array as read; floats of any size and byte order.
       shape: the expected shape.
 

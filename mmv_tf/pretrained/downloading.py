@@ -38,7 +38,7 @@ TIMEOUT_SECONDS = 30.0
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _CHUNK_BYTES = 1 << 18
 _MEGABYTE = 1_000_000
-# Disk space to leave free besides the file.
+# Disk space to leave free in addition to the file.
 _MARGIN_BYTES = 16 * _MEGABYTE
 
 
@@ -53,8 +53,8 @@ class Source:
     Attributes:
       address: https URL; http is allowed only for localhost (a loopback address).
       title: name in messages and progress.
-      remedy: what a user can do besides retrying, as the end of a sentence.
-      size: size in bytes, None if unknown; the server's size must equal it.
+      remedy: what a user can do besides retrying, phrased as the end of a sentence.
+      size: size in bytes, or None if unknown; the server's size must equal it.
     """
 
     address: str
@@ -74,13 +74,13 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class _State:
-    """State of a partial download.
+    """A partial download's state.
 
     Attributes:
-      address: URL of the file.
+      address: the file's URL.
       total: size in bytes.
       validator: value for the If-Range header; None if the server sent none.
-      crc32c: checksum of the whole file in base64, if the server states it (Google's does).
+      crc32c: checksum of the whole file in base64, if the server sends it (Google's does).
     """
 
     address: str
@@ -195,7 +195,7 @@ def _first_byte(
 ) -> int:
     """Return the offset in the file at which a response begins."""
     if response.status == 200:
-        return 0  # the server does not support ranges, or has another file than before
+        return 0  # the server does not support ranges, or has a different file than before
     if response.status != 206:
         raise source.error(f"{source.address} returned {response.status} {response.reason}")
     # Some servers ignore If-Range.
@@ -230,7 +230,7 @@ def _described(response: Any, source: Source, start: int) -> _State:
 
 
 def _receive(response: Any, source: Source, part: pathlib.Path, start: int, total: int) -> None:
-    """Write a response's body from offset `start` on, never beyond the file's size."""
+    """Write a response's body, starting at offset `start`, never beyond the file's size."""
     done = start
     shown_title, shown_start = f"fetch {source.title}", start // _MEGABYTE
     with (
@@ -246,7 +246,7 @@ def _receive(response: Any, source: Source, part: pathlib.Path, start: int, tota
             _write(file, chunk)
             done += len(chunk)
             shown.update(done // _MEGABYTE - shown.done)
-        # A server that states no length may send more.
+        # A server that declares no length may send more.
         if response.length is None and _read(response, 1):
             remove_part(part)
             raise source.error(
@@ -273,7 +273,7 @@ def _write(file: IO[bytes], chunk: bytes) -> None:
 
 
 def _range_of(headers: Message) -> tuple[int, int] | None:
-    """Return first byte and total size from a header like `Content-Range: bytes 200-999/1000`."""
+    """Return the start and total size from a header like `Content-Range: bytes 200-999/1000`."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", headers.get("Content-Range", "").strip())
     return (int(found[1]), int(found[2])) if found else None
 

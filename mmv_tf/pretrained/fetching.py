@@ -58,7 +58,7 @@ def fetch(
         localhost.
 
     Returns:
-      The path of the file, or of the folder of a TF-Hub module.
+      The path to the file, or to a TF-Hub module's folder.
 
     Raises:
       ValueError: the name is unknown; as a `FetchError`, the weights can't be downloaded, are
@@ -84,7 +84,7 @@ def fetch(
 def local_path(
     source: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Return the local path of weights given by a path or by a name in `registry()`.
+    """Return the local path to weights given by a path or by a name in `registry()`.
 
     An existing file or folder takes precedence over a published name.
 
@@ -117,7 +117,7 @@ def _fetch_file(entry: Published, directory: pathlib.Path, address: str | None) 
     record_path = directory / f"{file_name}.record.json"
     if not path.is_file():
         with _locked(directory, entry):
-            if not path.is_file():  # another process may have fetched it meanwhile
+            if not path.is_file():  # another process may have fetched it in the meantime
                 _download_file(entry, path, record_path, address or entry.address)
     _check_companions(entry, directory)
     record = records.read_record(record_path)
@@ -237,7 +237,7 @@ def _download_module(entry: Published, handle: str, directory: pathlib.Path) -> 
 
 
 def _files_below(root: pathlib.Path) -> list[str]:
-    """Return the files of a module, without those that this package stores beside them."""
+    """Return a module's files, except those that this package stores beside them."""
     paths = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
     return [path for path in paths if path not in (_LOCK, _MODULE_RECORD)]
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Importer of the released JAX/Haiku checkpoints."""
+"""Imports the released JAX/Haiku checkpoints."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NORM = "__cross_replica_batch_norm"
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """Array of a checkpoint, and the variable that it fills."""
+    """A checkpoint's array, and the variable that it fills."""
 
     section: str
     module: str
@@ -62,17 +62,18 @@ def import_haiku_checkpoint(
     word_vectors: str | os.PathLike[str] | None = None,
     first_word_id: int = 0,
 ) -> graphs.FineAndCoarse:
-    """Build the model of a released MMV pickle, with its weights.
+    """Build the model from a released MMV pickle, with its weights.
 
     The file is read without being unpickled (`pickle_reader`). The architecture is inferred from
     the arrays: S3D-G or TSM-ResNet, its stem, depth and width, the audio backbone's depth and
-    width, and the sizes of words and spaces. Every array is used, except those that evaluation
-    never reads: the heads `UNUSED_HEADS` and each moving average's "hidden" and "counter".
+    width, and the sizes of word vectors and spaces. Every array is used, except those that
+    evaluation never reads: the heads `UNUSED_HEADS` and each moving average's "hidden" and
+    "counter".
 
     The arrays do not show whether a ReLU precedes the coarse map (`fac_relu`). The released models
     have one, so it is built.
 
-    The words of the word table were never released. Without `vocabulary` or `word_vectors` the
+    The words of the word table were never released. Without `vocabulary` or `word_vectors`, the
     model has no tokenizer: it accepts word ids but not sentences.
 
     Args:
@@ -85,9 +86,8 @@ def import_haiku_checkpoint(
       first_word_id: row of the vocabulary's first word; 0 for a module's own rows.
 
     Returns:
-      A float32 `FineAndCoarse` model. Its `metadata` holds the input range and rates, source and
-      license of the weights, the file's sha256, the unused arrays and the number of rows with
-      words.
+      A float32 `FineAndCoarse` model. Its `metadata` holds the input range and rates, the weights'
+      source and license, the file's sha256, the unused arrays and the number of rows with words.
 
     Raises:
       ValueError: the file isn't a plain pickle of arrays; an array is missing, unexpected, not
@@ -182,7 +182,7 @@ def _give_words(
 
 
 def _check_form(tree: Any) -> str:
-    """Check the form of the tree and return the name of the root module."""
+    """Check the tree's form and return the root module's name."""
     if set(tree) != {"params", "state"}:
         raise ValueError(f"its keys are {some(tree)}; expected 'params' and 'state'.")
     for section in ("params", "state"):
@@ -313,7 +313,7 @@ def _norm_entries(norm: BatchNorm, path: str, index: int, rank: int) -> Iterator
 
 
 def _suffix(index: int) -> str:
-    """Return the number that Haiku appends to repeated module names, none for the first."""
+    """Return the suffix that Haiku appends to repeated module names; "" for the first."""
     return f"_{index}" if index else ""
 
 

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Importer of MIL-NCE's text-video model for PyTorch: S3D-G trained on HowTo100M.
+"""Imports MIL-NCE's text-video model for PyTorch: S3D-G trained on HowTo100M.
 
 Miech et al., "End-to-End Learning of Visual Representations from Uncurated Instructional Videos",
-CVPR 2020 (arXiv 1912.06430); names and shapes of https://github.com/antoine77340/S3D_HowTo100M.
+CVPR 2020 (arXiv 1912.06430); names and shapes as in https://github.com/antoine77340/S3D_HowTo100M.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ _STEMS: dict[tuple[int, ...], str] = {(24, 2, 4, 4): "space_to_depth", (3, 3, 7,
 
 @dataclasses.dataclass(frozen=True)
 class _Entry:
-    """Array of a checkpoint, and the variable that it fills.
+    """A checkpoint's array, and the variable that it fills.
 
     Attributes:
       name: the array's name.
       variable: our variable.
-      axes: the array's axes in the order of the variable.
+      axes: the array's axes in the variable's order.
       zeros: number of zeros to append to the array along each axis of the variable.
     """
 
@@ -61,7 +61,7 @@ class _Entry:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the array."""
+        """The array's shape."""
         zeros = self.zeros or (0,) * len(self.axes)
         ours = [size - more for size, more in zip(self.variable.shape, zeros, strict=True)]
         return tuple(ours[self.axes.index(axis)] for axis in range(len(ours)))
@@ -79,26 +79,27 @@ def import_mil_nce_checkpoint(
     *,
     dictionary: str | os.PathLike[str] | Sequence[str] | None = None,
 ) -> graphs.Disjoint:
-    """Build the model of a MIL-NCE S3D-G checkpoint for PyTorch, with its weights.
+    """Build the model from a MIL-NCE S3D-G checkpoint for PyTorch, with its weights.
 
     The file is read without torch and without being unpickled (`torch_reader`), in either of
     torch's formats: the released `s3d_howto100m.pth`, or the output of the training code
-    ({"state_dict": {"module....": ...}, "optimizer": ..., ...}). Stem, width and the sizes of words
-    and spaces come from the arrays. Video and text are each mapped into one space, "vt", by a
-    linear map; vectors are not normalized, and MIL-NCE was trained with their plain dot product.
+    ({"state_dict": {"module....": ...}, "optimizer": ..., ...}). The stem, the width and the sizes
+    of word vectors and spaces come from the arrays. Video and text are each mapped into one space,
+    "vt", by a linear map; vectors are not normalized, and MIL-NCE was trained with their plain dot
+    product.
 
     Args:
       path: the checkpoint.
       dictionary: the words in the order of their rows in the table (row 0 is padding): a list, or
-        the path of a file, see `read_words`. None: `s3d_dict.npy` beside the checkpoint; without
-        that file the model has no tokenizer and accepts only word ids.
+        the path to a file; see `read_words`. None uses `s3d_dict.npy` beside the checkpoint;
+        without that file, the model has no tokenizer and accepts only word ids.
 
     Returns:
-      A float32 model with the tokenizer `MilNceTokenizer`. Its `metadata` holds the input range
-      and rates, source and license of the weights, the file's sha256 and the unused arrays.
+      A float32 model with the tokenizer `MilNceTokenizer`. Its `metadata` holds the input range and
+      rates, the weights' source and license, the file's sha256 and the unused arrays.
 
     Raises:
-      ValueError: a file is damaged or of another kind, or the words don't match the table; the
+      ValueError: a file is damaged or of the wrong kind, or the words don't match the table; the
         message says what was found and what to do. Nothing is executed.
       OSError: a file can't be read.
 

@@ -72,7 +72,7 @@ def words_of_module(directory: str | os.PathLike[str]) -> dict[str, int]:
       directory: a SavedModel, in the TF1 format of TF-Hub or in TF2's.
 
     Returns:
-      Word -> id, in the order of ids.
+      Word -> id, in id order.
 
     Raises:
       ValueError: there is no SavedModel, it has no table of words, or a word is empty, a
@@ -238,7 +238,7 @@ def _inputs(node: node_def_pb2.NodeDef) -> list[str]:
 
 
 def _called(node: node_def_pb2.NodeDef) -> str:
-    """Return the name of the function that a node calls, "" if none."""
+    """Return the name of the function that a node calls, or "" if there is none."""
     return node.attr["f"].func.name if node.op in _CALLS else node.op
 
 

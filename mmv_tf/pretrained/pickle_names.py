@@ -115,7 +115,7 @@ def find(budget: Budget, module: str, name: str) -> Name:
 
 
 def call(budget: Budget, function: Name, arguments: Any) -> Any:
-    """Return a stand-in for the object that a call of an allowed name creates, by its `make`."""
+    """Return a stand-in, built by `make`, for the object that calling an allowed name creates."""
     make = cast(Callable[..., Any], function.make)
     try:
         return make(budget, *arguments)

@@ -24,8 +24,8 @@ _ARRAYS = Dialect({**pickle_names.ARRAYS, **pickle_names.FLAVOURS}, "plain dicts
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read a pickle of (nested) dicts of arrays, safely.
 
-    The file may be written by `pickle` (protocols 0-5) or `dill`, with NumPy 1 or 2, and contain
-    arrays of NumPy or jax and mappings of Python or Haiku. dill, jax and Haiku need not be
+    The file may have been written by `pickle` (protocols 0-5) or `dill`, with NumPy 1 or 2, and may
+    contain NumPy or jax arrays and Python or Haiku mappings. dill, jax and Haiku need not be
     installed.
 
     Args:
@@ -33,7 +33,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Returns:
       The outermost dict. Its leaves are read-only arrays over the mapped file: copy those that must
-      survive a change of the file.
+      survive a change to the file.
 
     Raises:
       RefusedError: a ValueError that names what was found, and where.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Models from a configuration or by name."""
+"""Creates models from a configuration or by name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PRESETS = tuple(f"{video}_{graph}" for video in _RELEASED_VIDEO for graph in GRA
 
 
 def preset_config(name: str) -> ml_collections.ConfigDict:
-    """Return the configuration of a preset, to change before `create_model`.
+    """Return a preset's configuration, which can be changed before it is passed to `create_model`.
 
     Args:
       name: "s3d_fac", "tsm50_fac", "tsm50x2_fac" (the released models), or the same with "_shared"
@@ -80,9 +80,9 @@ def create_model(
     vocabulary: Sequence[str] | None = None,
     word_vectors: np.ndarray | None = None,
 ) -> graphs.EmbeddingGraph:
-    """Build a model with random weights, even for the name of a preset.
+    """Build a model with random weights, even if given a preset's name.
 
-    Released weights are read by `import_haiku_checkpoint(fetch("mmv_s3d"))`; see `registry`.
+    For released weights, use `import_haiku_checkpoint(fetch("mmv_s3d"))`; see `registry`.
 
 
     Args:
@@ -92,7 +92,7 @@ def create_model(
         "text" (arguments of `Sentence`, and "max_words"), "log_mel" (arguments of `LogMel`),
         "metadata" and "dtype" (a Keras dtype policy). Omit "audio" or "text" for a model
         without that modality.
-      vocabulary: words of the text backbone, most frequent first; gives the model a tokenizer and
+      vocabulary: the text backbone's words, most frequent first; gives the model a tokenizer and
         sets the table's size.
       word_vectors: float [len(vocabulary), dim], one vector per word; initializes the table.
 

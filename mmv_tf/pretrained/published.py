@@ -25,8 +25,8 @@ class Companion:
     """A file that belongs beside the weights.
 
     Attributes:
-      file_name: name in the folder of the weights.
-      size_bytes: size in bytes, None if unknown.
+      file_name: name in the weights folder.
+      size_bytes: size in bytes, or None if unknown.
     """
 
     file_name: str
@@ -42,17 +42,17 @@ class Published:
       title: model and training data, for messages.
       format: "haiku_pickle", "torch" or "tf1_hub_module".
       graph: "FAC" or "Disjoint", see `mmv_tf.graphs`.
-      outputs: modality -> space or "before_head" -> vector size, None if unknown.
+      outputs: modality -> space or "before_head" -> vector size, or None if unknown.
       address: https URL of the file; None for modules and where no URL works any more.
       kaggle: handle of a module on Kaggle Models.
-      file_name: name of the file as published; None for modules, which are folders.
-      size_bytes: size of the file in bytes, None if unknown.
-      license: license of the weights, None if unknown.
-      code_license: license of the code published with the weights, None if unknown.
+      file_name: file name as published; None for modules, which are folders.
+      size_bytes: file size in bytes, or None if unknown.
+      license: license of the weights, or None if unknown.
+      code_license: license of the code published with the weights, or None if unknown.
       num_frames, frame_rate, frame_size: training clips: number of frames, frames per second (None
         if unknown), height and width in pixels.
-      sample_rate: sample rate of waveforms in Hz, None for a model without audio.
-      needs: what a user must supply besides the weights; empty if nothing.
+      sample_rate: sample rate of waveforms in Hz; None for a model without audio.
+      needs: what a user must supply besides the weights; empty if nothing is needed.
       companions: files that belong beside the weights.
       preset: name of the same model with random weights, for `create_model`.
       notes: anything else to know before downloading.
@@ -198,7 +198,7 @@ def nearest_published(name: str) -> str | None:
 
 
 def find_published(name: str) -> Published:
-    """Return an entry of the registry.
+    """Return an entry from the registry.
 
     Raises:
       ValueError: the name is not in the registry; the message suggests the closest name.

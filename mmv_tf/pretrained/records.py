@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records of fetched files: their sha256 at the first download, checked on every later use.
 
-Hashing takes about one second per gigabyte, so a record also holds size and modification time, and
-a file is hashed again only if one of them differs.
+Hashing takes about one second per gigabyte, so a record also holds the size and modification time,
+and a file is hashed again only if one of them differs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Record:
 
     Attributes:
       source: URL, handle, or "placed by hand".
-      root: folder of the files.
+      root: the files' folder.
       files: path below `root` -> stamp.
     """
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the file of a SavedModel: TF2's, and the TF1 format of TF-Hub with several graphs."""
+"""Reads a SavedModel's file, in TF2's format or in TF-Hub's TF1 format with several graphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_BYTES = 1 << 30
 
 
 def find_saved_model(path: str | os.PathLike[str]) -> pathlib.Path | None:
-    """Return the folder of a SavedModel: `path`, or the newest of the numbered versions in it.
+    """Return a SavedModel's folder: `path`, or the newest of the numbered versions in it.
 
     Returns:
       None if there is none.
@@ -34,7 +34,7 @@ def find_saved_model(path: str | os.PathLike[str]) -> pathlib.Path | None:
 
 
 def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.SavedModel:
-    """Read the graphs of a SavedModel; nothing is executed.
+    """Read a SavedModel's graphs; nothing is executed.
 
     Raises:
       ValueError: there is no SavedModel, it is damaged or too large, or one of its assets lies
@@ -65,10 +65,10 @@ def read_saved_model(directory: str | os.PathLike[str]) -> saved_model_pb2.Saved
 
 
 def inference_graph(saved: saved_model_pb2.SavedModel) -> meta_graph_pb2.MetaGraphDef:
-    """Return the graph of a SavedModel that is used to embed.
+    """Return the graph in a SavedModel that is used for embedding.
 
-    A TF1 module of TF-Hub has a graph without tags, and one with the tag "train", whose batch norms
-    use the batch's own statistics.
+    A TF-Hub module in TF1 format has a graph without tags, and one with the tag "train", whose
+    batch norms use the batch's own statistics.
 
     Raises:
       ValueError: all graphs are for training.
@@ -84,7 +84,7 @@ def inference_graph(saved: saved_model_pb2.SavedModel) -> meta_graph_pb2.MetaGra
 
 
 def load_tags(saved: saved_model_pb2.SavedModel) -> list[str] | None:
-    """Return the tags that `tf.saved_model.load` needs for the graph of `inference_graph`."""
+    """Return the tags with which `tf.saved_model.load` loads the graph of `inference_graph`."""
     graph = inference_graph(saved)
     return None if len(saved.meta_graphs) == 1 else list(graph.meta_info_def.tags)
 
@@ -101,7 +101,7 @@ def assets(graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
 
 
 def asset_path(folder: pathlib.Path, name: str) -> pathlib.Path:
-    """Return the file of an asset.
+    """Return an asset's file.
 
     Raises:
       ValueError: its name points outside the assets folder, or there is no such file.

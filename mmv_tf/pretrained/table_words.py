@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the words of an imported table of word vectors, from a list or from the vectors' file.
+"""Finds the words for an imported table of word vectors, from a list or the vectors' file.
 
 The result is a tokenizer whose ids are the table's rows, so the table does not change.
 
 Padding uses the row named `<pad>` or `[PAD]`, else row 0 if the list begins after it, else the
-first row of zeros without a word, else row 0, as the zeros of an id array do. If that row belongs
+first all-zero row that has no word, else row 0, as the zeros of an id array do. If that row belongs
 to a word, a sentence that consists of this word alone counts as unknown.
 
 Unknown words use the row named `<unk>` or `[UNK]`, else a second row of zeros, else row 1 if a
@@ -41,8 +41,8 @@ _MOST_WORDLESS = 2
 def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
     """Read a list of words, one per line.
 
-    The file is UTF-8, or has a byte order mark of another encoding. Spaces and tabs around a word
-    are stripped.
+    The file is UTF-8, or has another encoding's byte order mark. Spaces and tabs around a word are
+    stripped.
 
     Raises:
       ValueError: the file can't be read, contains no word, an empty line or a duplicate, or has
@@ -58,11 +58,11 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
 def words_from_list(
     table: np.ndarray, words: Sequence[str], first_word_id: int = 0, max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Create the tokenizer of a table whose words are known.
+    """Create the tokenizer for a table whose words are known.
 
     Args:
       table: float32 [rows, dims].
-      words: words of the rows from `first_word_id` on, in order; no more than these rows.
+      words: words for the rows starting at `first_word_id`, in order; at most one per row.
       first_word_id: row of the first word.
       max_words: see `WordTokenizer`.
 
@@ -99,7 +99,7 @@ def words_from_list(
 def words_from_ids(
     table: np.ndarray, words: Mapping[str, int], max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Create the tokenizer of a table whose words have ids, such as a module's.
+    """Create the tokenizer for a table whose words have ids, such as a module's.
 
     Args:
       table: float32 [rows, dims].
@@ -131,7 +131,7 @@ def words_from_ids(
 def words_from_vectors(
     table: np.ndarray, path: str | os.PathLike[str], max_words: int = 16
 ) -> tuple[WordTokenizer, dict[str, Any]]:
-    """Create the tokenizer of a table from the word-vector file that it was made from.
+    """Create the tokenizer for a table from the word-vector file that it was made from.
 
     `find_row_words` documents which word a row gets.
 

@@ -46,7 +46,7 @@ _STORAGES = {f"torch.{name}Storage": np.dtype(code) for name, code in _CODES.ite
 
 
 def is_torch_file(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file was written by `torch.save`, from its first bytes (any zip counts).
+    """Return whether `torch.save` wrote a file, judging by its first bytes (any zip counts).
 
     Raises:
       OSError: the file can't be read.
@@ -176,7 +176,7 @@ _NAMES: dict[str, Callable[..., Any] | None] = {
 
 
 class _Reader:
-    """Common part of both formats: the object in `root`, and arrays of its tensors."""
+    """The common part of both formats: the object in `root`, and its tensors' arrays."""
 
     root: Any
 
@@ -240,7 +240,7 @@ class _Reader:
 
 
 class _Stream(_Reader):
-    """Format up to torch 1.5."""
+    """The format up to torch 1.5."""
 
     def __init__(self, path: str | os.PathLike[str], data: mmap.mmap):
         super().__init__(path, data)
@@ -284,7 +284,7 @@ class _Stream(_Reader):
 
 
 class _Zip(_Reader):
-    """Format from torch 1.6 on."""
+    """The format since torch 1.6."""
 
     def __init__(self, path: str | os.PathLike[str], data: mmap.mmap):
         super().__init__(path, data)

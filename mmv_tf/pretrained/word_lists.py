@@ -62,8 +62,8 @@ def check_words(words: Sequence[str], expected: int, what: str) -> None:
 
     Args:
       words: the list.
-      expected: number of rows for words in the table.
-      what: name of the list in errors.
+      expected: number of table rows for words.
+      what: the list's name, for error messages.
 
     Raises:
       ValueError: there are more or fewer words, or one is empty, a duplicate, has a line break or
@@ -114,7 +114,7 @@ def _read_npy(name: str, file: BinaryIO) -> list[str]:
             return _run(name, file, shape[0])
         # Mapped, so that a file that declares more than it holds is rejected without using memory.
         words = np.load(name, mmap_mode="r", allow_pickle=False)
-        # NumPy has 4 bytes for a character and does not validate them.
+        # NumPy stores a character in 4 bytes and does not validate them.
         if words.view(f"{dtype.str[0]}u4").max(initial=0) > _LAST_CHARACTER:
             raise ValueError("it has characters that are not Unicode")
         return words.tolist()

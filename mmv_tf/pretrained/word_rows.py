@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the word of each row of a table of word vectors.
+"""Finds the word of each row in a table of word vectors.
 
 A model's table is a selection of the vectors in a published file (such as Google News word2vec), in
 another order. The file is read once, in blocks, so memory does not grow with it. Rows and
@@ -62,11 +62,12 @@ class RowWords:
 def find_row_words(table: np.ndarray, path: str | os.PathLike[str]) -> RowWords:
     """Find the words of a table's rows in a word-vector file.
 
-    A row gets the word whose vector has equal bytes, else one of equal direction, else the nearest
-    with a cosine similarity of at least `NEAREST`. Words with the same vector share its row, in the
-    file's order (most frequent first). A word that matches several rows (copies of a row) gets the
-    best, the first if equally good; the other rows count as matched. If the file holds a word
-    twice, the first vector that matches a row counts. Rows of zeros have no direction and no word.
+    A row gets the word whose vector has identical bytes, else one with the same direction, else the
+    nearest with a cosine similarity of at least `NEAREST`. Words with the same vector share its
+    row, in the file's order (most frequent first). A word that matches several rows (copies of a
+    row) gets the best of them, or the first if they are equally good; the other rows count as
+    matched. If the file holds a word twice, the first vector that matches a row counts. Rows of
+    zeros have no direction and no word.
 
     Args:
       table: float32 [rows, dims], finite.
@@ -146,7 +147,7 @@ class _Matcher:
         return sum(kind >= 0 for kind in self._kinds)
 
     def add(self, words: list[str], vectors: np.ndarray, name: str) -> None:
-        """Compare some words of a file with all rows.
+        """Compare some of a file's words with all rows.
 
         Raises:
           ValueError: the vectors and rows are too similar to distinguish.

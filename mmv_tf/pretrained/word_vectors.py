@@ -20,7 +20,7 @@ from mmv_tf.util.files import check_regular
 _MAX_DIM = 10_000
 _MAX_WORD_BYTES = 4_096
 _MAX_LINE_BYTES = _MAX_WORD_BYTES + 64 * _MAX_DIM
-# Ours: bytes to read at once, about the memory of a block of vectors.
+# Ours: bytes to read at once, about as many as a block of vectors takes.
 _BLOCK_BYTES = 8 * 2**20
 _GZIP = b"\x1f\x8b"
 # Maximum expansion of a byte by DEFLATE (zlib's documentation: 1032).

@@ -101,7 +101,7 @@ def _with_cases(template: string.Template, words: str, table: dict[str, Any]) ->
 
     Args:
       template: the script.
-      words: format of the words of a case in this shell, with {} for the words.
+      words: format of a case's words in this shell, with {} for the words.
       table: content of flag_table.json.
     """
     commands = [place for place in table if " " in place]

@@ -9,7 +9,7 @@
 
 Weights go to the cache, $MMV_TF_CACHE or ~/.cache/mmv_tf, where every program finds them by name;
 with --output, to DIR/NAME. Word vectors and the film go to the current folder by default. Every
-file is checked by its SHA-256. After an interruption the same command resumes or starts over; a
+file is checked by its SHA-256. After an interruption, the same command resumes or starts over; a
 file gets its name only when it is complete.
 """
 
@@ -43,7 +43,7 @@ _FILES = (
 
 
 def _is_download(name: str) -> bool:
-    """Return whether a file in --output may be the program's; of others a store may have many."""
+    """Return whether a file in --output may be the program's; a store may have many others."""
     return name in _FILES or name.partition("/")[0] in registry()
 
 

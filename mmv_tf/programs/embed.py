@@ -236,9 +236,9 @@ class _Media:
     """Media files to embed.
 
     Attributes:
-      extractor: extractor of the model.
+      extractor: the model's extractor.
       paths, versions: of all files by id, in order.
-      views: views of each file.
+      views: views for each file.
       group: items of a group, see `feature_tasks`.
     """
 

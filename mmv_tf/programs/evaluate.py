@@ -41,7 +41,7 @@ from mmv_tf.util.configuration import write_json
 from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import media_folder, storage_flags, updated_folder
 
-# A protocol of earlier versions.
+# A protocol from earlier versions.
 _MOVED = "narrated_world"
 _PROTOCOL = flags.DEFINE_enum(
     "protocol",

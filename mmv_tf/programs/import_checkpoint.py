@@ -17,7 +17,8 @@ or as the file from which the vectors were taken:
   mmv import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --word_vectors=GoogleNews-vectors-negative300.bin.gz
 
-Given the TF-Hub module of the same model, the program compares the two, and cleans sentences alike:
+Given the TF-Hub module of the same model, the program compares the two, and cleans sentences in the
+same way:
 
   mmv import_checkpoint --checkpoint=mmv_s3d.pkl --output=mmv_s3d.keras \
     --check_against=modules/mmv_s3d
@@ -74,7 +75,7 @@ def _is_keras_file(path: str | None) -> bool:
 
 
 def _find(checkpoint: str) -> str:
-    """Return the path of a file or of published weights; reject modules before downloading them."""
+    """Return the path to a file or to published weights; reject modules before downloading them."""
     entry = pretrained.registry().get(checkpoint)
     if entry and entry.format == "tf1_hub_module" and not os.path.exists(checkpoint):
         raise ValueError(

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run `mmv NAME ...`; exits with the program's status.
 
     Args:
-      argv: the words after `mmv`; by default those of the command line.
+      argv: the words after `mmv`; by default, those of the command line.
     """
     name, *arguments = list(sys.argv[1:] if argv is None else argv) or [""]
     if name in HELP_FLAGS or name == "help":
@@ -48,7 +48,7 @@ def run_program(name: str, arguments: Sequence[str] | None = None) -> None:
 
     Args:
       name: one of `programs()`.
-      arguments: the words after the name; by default those of the command line.
+      arguments: the words after the name; by default, those of the command line.
     """
     sys.argv = [f"mmv {name}", *(sys.argv[1:] if arguments is None else arguments)]
     if name not in _WITHOUT_TENSORFLOW:

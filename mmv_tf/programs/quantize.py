@@ -6,8 +6,8 @@
   mmv search index --model=RUN --engine=openvino --quantized=model_int8 --videos=DIR --index=INDEX
 
 The value ranges are calibrated on evenly spaced clips of your own videos; a few hundred are enough.
-A fifth of the clips is held out: the program prints how closely the quantized model agrees with
-the model on them. Needs the extra quantize.
+A fifth of the clips is held out: the program prints how closely the quantized model agrees with the
+original on them. Needs the extra quantize.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
   mmv quickstart [--video=PATH]
 
-After an interruption the same command resumes.
+After an interruption, the same command resumes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CONFIG = "quickstart"
 # for choosing settings. docs/quickstart.md explains how they were chosen.
 BLOCK_SECONDS = 12
 SPLIT_PATTERN = "train,train,test,train,validation"
-# Ours, written before any model was tried: test moments in other words than the narration's.
+# Ours, written before any model was tried: test moments in words other than the narration's.
 SENTENCES = (
     "an apple falls from a tree",
     "a rabbit pulls a rope",
@@ -47,7 +47,7 @@ _CONFIG = flags.DEFINE_string("config", CONFIG, "Training config; :runlocal make
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Settings of the quickstart; tests replace the defaults.
+    """Quickstart settings; tests replace the defaults.
 
     Attributes:
       work: folder for all results.

@@ -5,9 +5,8 @@
   mmv serve_check --server=http://127.0.0.1:8501 --saved_model=DIR --video=film.mp4 \
     --output=check.json
 
-The server may be mmv serve or TensorFlow Serving; for gRPC, give grpc://127.0.0.1:8500.
-Answers are compared with those of the SavedModel, which runs locally. Without a video the inputs
-are noise.
+The server may be mmv serve or TensorFlow Serving; for gRPC, give grpc://127.0.0.1:8500. Answers are
+compared with those of the SavedModel, which runs locally. Without a video, the inputs are noise.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
 
   mmv verify_data --data=DIR
 
-Prints each fault with its shard, byte and example. The exit status is 0 without faults and 1 with
-any. --repair writes the good records to clean shards in DIR/repaired (or --repaired).
+Prints each fault with its shard, byte and example. The exit status is 0 if there are no faults, and
+1 otherwise. --repair writes the good records to clean shards in DIR/repaired (or --repaired).
 """
 
 from __future__ import annotations

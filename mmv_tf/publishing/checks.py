@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a signature's input, as operations in the graph."""
+"""Checks a signature's input with operations in the graph."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ _FORM = {
 
 
 def read_contract(folder: pathlib.Path) -> dict[str, Any] | None:
-    """Read the contract of an exported model, or return None if its folder has none.
+    """Read an exported model's contract, or return None if its folder has none.
 
     Raises:
       ValueError: the contract is damaged.
@@ -83,14 +83,14 @@ def make_contract(
     jpeg_size: int,
     sentence: str | None = None,
 ) -> dict[str, Any]:
-    """Return the contract of an exported model.
+    """Return an exported model's contract.
 
     Args:
       signatures: name -> concrete function, whose only input is named after a key of `INPUTS`.
       metadata: the model's metadata.
-      sample_rate: sample rate of waveforms, in Hz; None without an audio backbone.
+      sample_rate: sample rate of waveforms, in Hz; None if there is no audio backbone.
       jpeg_size: side of a decoded frame, in pixels.
-      sentence: an example with a word known to the model; None without a text backbone.
+      sentence: an example with a word known to the model; None if there is no text backbone.
 
     Returns:
       {"version": 1, "trained_at": metadata about clips, "signatures": {name: {"input": {"name",

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Example program of a published model, which needs only TensorFlow and NumPy."""
+"""Example program for a published model, which needs only TensorFlow and NumPy."""
 
 from __future__ import annotations
 

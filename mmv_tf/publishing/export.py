@@ -47,7 +47,7 @@ def export(
       facts: facts about the training run, for the model card; see `read_facts`.
 
     Returns:
-      The names of the signatures.
+      The signature names.
 
     Raises:
       ValueError: the folder exists and is not a SavedModel to replace, or the model lacks what a

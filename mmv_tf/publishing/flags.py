@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Flags of programs that export a SavedModel."""
+"""Flags for programs that export a SavedModel."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def define_export_flags(title: str, signature: str) -> None:
     """Define the flags for the folder, its options and its model card.
 
     Args:
-      title: default of --title.
-      signature: name of the signature for JPEG frames.
+      title: default for --title.
+      signature: signature name for JPEG frames.
     """
     flags.DEFINE_string("output", None, "Folder to write.", required=True)
     flags.DEFINE_bool("overwrite", False, "Replace an existing SavedModel.")

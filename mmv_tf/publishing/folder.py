@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of published models: the SavedModel, the files beside it, and their checksums."""
+"""Published model folders: the SavedModel, the files beside it, and their checksums."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Destination:
 
     @property
     def target(self) -> pathlib.Path:
-        """The folder of the SavedModel."""
+        """The SavedModel's folder."""
         root = pathlib.Path(self.directory)
         return root if self.version is None else root / str(self.version)
 
@@ -122,14 +122,14 @@ class Destination:
         card: str,
         example: str,
     ) -> None:
-        """Write all files of the folder atomically.
+        """Write all files in the folder atomically.
 
         Args:
           module: object to save.
           signatures: name -> concrete function.
           contract: see `make_contract`.
           card: the model card, in Markdown.
-          example: text of the example program.
+          example: the example program's text.
         """
         with files.replacing(self.target) as temporary:
             tf.saved_model.save(module, str(temporary), signatures=dict(signatures))

@@ -38,12 +38,12 @@ _NOT_METRICS = (
 
 @dataclasses.dataclass(frozen=True)
 class CardDetails:
-    """Details that the model's publisher knows, besides those of its run.
+    """Details that the model's publisher knows, in addition to those of its run.
 
     Args:
-      name: name of the model.
-      data: training data; "" for the data that the run states.
-      licence: license of the weights; "" for the license of the weights that they derive from, if
+      name: the model's name.
+      data: training data; "" for the data that the run records.
+      licence: the weights' license; "" for the license of the weights that they derive from, if
         known.
       results: files written by `mmv evaluate`.
     """
@@ -66,12 +66,12 @@ def write_card(
     Args:
       model: the model.
       contract: see `make_contract`.
-      options: options of the export.
+      options: export options.
       details: facts that the model does not contain.
-      facts: facts about its training run; None if it comes from no run.
+      facts: facts about its training run; None if it does not come from a run.
 
     Raises:
-      ValueError: a results file is not one.
+      ValueError: a file given as results is not a results file.
     """
     return format_card(
         _INTRODUCTION,
@@ -96,12 +96,12 @@ def format_card(
     """Return a card in Markdown.
 
     Args:
-      introduction, architecture, limits: texts of these sections.
+      introduction, architecture, limits: texts for these sections.
       metadata: the model's metadata: its origin, and "data" and "licence" if `details` lack them.
       contract, details, facts: see `write_card`.
 
     Raises:
-      ValueError: a results file is not one.
+      ValueError: a file given as results is not a results file.
     """
     sections = {
         f"# {details.name}": introduction,
@@ -120,7 +120,7 @@ def format_card(
 
 
 def _origin(metadata: Mapping[str, Any], facts: RunFacts | None) -> str:
-    """Return the origin of weights that were imported, or from which training started."""
+    """Return the origin of weights that were imported or from which training started."""
     lines = []
     if facts is not None and facts.start.init_from:
         lines.append(f"- Training started from the weights of {code(_last(facts.start.init_from))}")

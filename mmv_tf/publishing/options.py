@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Options of an exported model."""
+"""Options for an exported model."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ WEIGHT_TYPES = ("float32", "bfloat16", "float16")
 
 @dataclasses.dataclass(frozen=True)
 class ExportOptions:
-    """Options of an export; the defaults match the TF-Hub MMV models.
+    """Export options; the defaults match the TF-Hub MMV models.
 
     Args:
-      modalities: modalities, of "video", "audio", "text" and "image", that get a signature; weights
-        of the others are left out. None for all modalities of the model.
+      modalities: modalities that get a signature, from among "video", "audio", "text" and "image";
+        the others' weights are left out. None for all of the model's modalities.
       fold_batch_norms: for serving: fold each batch norm into the convolution or linear map before
         it, or into one multiplication and addition. Such an export can't be fine-tuned.
-      weights: "float32", or "bfloat16" or "float16" to halve the files: kernels and tables are
+      weights: "float32", or "bfloat16" or "float16" to halve the file size: kernels and tables are
         stored in that type. Layers that compute in it use them directly, which is fastest; other
         layers compute with them in float32. Such an export can't be fine-tuned.
       video_jpeg: add the signature "video_jpeg", whose input is JPEG frames as bytes.
-      jpeg_size: height and width to which JPEG frames are cropped and resized; None: the training
-        size (the model metadata's "size").
+      jpeg_size: height and width to which JPEG frames are cropped and resized; None uses the
+        training size (the model metadata's "size").
       normalized: normalize embeddings (va, vat, ...; not before_head and last_conv) to unit length,
         so that a dot product is a cosine similarity.
       checked: the signatures reject unsuitable input (not finite, out of range, too small, text

@@ -55,7 +55,7 @@ def write_portable(
       name: "video" or "image".
       kind: "litert", or "onnx", which needs the extra "onnx".
       image_model: its deflated model, for "image".
-      shape: input shape, batch included; None: one clip or image of the training size.
+      shape: input shape, including the batch; None uses one clip or image of the training size.
 
     Returns:
       Output -> largest difference from the model on noise, relative to the output's magnitude.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Sections of a model card about the training run: data, course and settings, in Markdown."""
+"""Model card sections about the training run: data, course and settings, in Markdown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Facts about a training run for its model card, read from the run folder."""
+"""Facts about a training run, for its model card, read from the run folder."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class RunFacts:
 
     Attributes:
       settings: the settings, by dotted name, without secrets and folders.
-      data: facts about each data set, see `read_summary`; for a run of an earlier version only
+      data: facts about each data set, see `read_summary`; for a run from an earlier version only
         "name", "splits" and "clips".
       summary: see `read_summary`.
-      step: last step that has a checkpoint; None without one.
+      step: last step that has a checkpoint; None if there is none.
       metrics: metrics of that step.
       start: origin of the model's parts.
     """
@@ -48,7 +48,7 @@ class RunFacts:
 
 
 def run_of(model: str | os.PathLike[str]) -> pathlib.Path | None:
-    """Return the folder of the run that a model comes from, or None for other models.
+    """Return the folder of the run from which a model comes, or None for other models.
 
     Args:
       model: a run's folder, one of its checkpoints, or its "model.keras".
@@ -68,7 +68,7 @@ def read_facts(model: str | os.PathLike[str]) -> RunFacts | None:
       model: see `run_of`. The run may be from an earlier version.
 
     Raises:
-      ValueError: a file of the run is damaged.
+      ValueError: one of the run's files is damaged.
     """
     run = run_of(model)
     if run is None:
@@ -146,7 +146,7 @@ def _without_folders(config: dict[str, Any]) -> dict[str, Plain]:
 
 
 def _digests(run: pathlib.Path) -> list[dict[str, Any]]:
-    """Return what a run of an earlier version states about its data; empty for the oldest runs."""
+    """Return what a run from an earlier version states about its data; empty for the oldest."""
     path = run / DATA_FILE
     if not path.exists():
         return []

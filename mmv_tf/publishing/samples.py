@@ -15,7 +15,7 @@ from PIL import Image
 
 from mmv_tf.layers import WordTokenizer
 
-# Sizes where a model does not state its training sizes (MMV, Alayrac et al., 2020).
+# Sizes for models that do not state their training sizes (MMV, Alayrac et al., 2020).
 _DEFAULTS = {"num_frames": 32, "frame_rate": 10.0, "size": 200}
 
 _SENTENCE = "a person plays the guitar"
@@ -29,7 +29,7 @@ def sample_input(name: str, contract: Mapping[str, Any], seed: int = 0) -> np.nd
     Args:
       name: a signature.
       contract: see `make_contract`.
-      seed: seed of the noise.
+      seed: seed for the noise.
 
     Returns:
       float32, or an array of bytes objects.
@@ -82,11 +82,11 @@ def write_warmup(
 
     Args:
       path: the file.
-      model_name: name of the model on the server.
+      model_name: the model's name on the server.
       contract: see `make_contract`.
 
     Raises:
-      ValueError: tensorflow-serving-api, of the extra "serve", is not installed.
+      ValueError: tensorflow-serving-api, from the extra "serve", is not installed.
     """
     try:
         from tensorflow_serving.apis import prediction_log_pb2
@@ -106,7 +106,7 @@ def write_warmup(
 
 
 def read_warmup(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Yield the `PredictRequest` protos of a file that `write_warmup` wrote."""
+    """Yield the `PredictRequest` protos in a file that `write_warmup` wrote."""
     from tensorflow_serving.apis import prediction_log_pb2
 
     for record in tf.data.TFRecordDataset([os.fspath(path)]).as_numpy_iterator():

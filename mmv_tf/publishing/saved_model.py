@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""SavedModel with a signature for each modality, and JPEG frames decoded in the graph."""
+"""A SavedModel with a signature for each modality, and JPEG frames decoded in the graph."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def decode_clips(frames: tf.Tensor, size: int, square: bool) -> tf.Tensor:
     one, as the reader does for evaluation (`augmentation.crop_window`).
 
     Args:
-      frames: contents of the JPEG files.
+      frames: the JPEG files' contents.
       size: side, in pixels.
       square: see `augmentation.crop_window`.
 
     Raises:
-      InvalidArgumentError: when run: a frame is not a JPEG, is damaged, or has too many pixels.
+      InvalidArgumentError: at run time, a frame is not a JPEG, is damaged, or has too many pixels.
     """
 
     def decode(frame: tf.Tensor) -> tf.Tensor:
@@ -81,7 +81,7 @@ class Publication(tf.train.Checkpoint):
     "video_jpeg" string [B, T], JPEG frames -> as "video". The spaces depend on the network's graph.
 
     Calling the module with a clip returns the dict of its "video" signature, with an optional
-    `training` argument, as in TensorFlow's reusable SavedModels. Without a video backbone it
+    `training` argument, as in TensorFlow's reusable SavedModels. Without a video backbone, it
     accepts the input of its first signature. If `options` make it inference-only, `training` must
     be False and there are no trainable variables.
 

@@ -20,7 +20,7 @@ from mmv_tf.util.keras_networks import all_layers, replaced_calls
 class ServingWeights:
     """Variables that replace a model's own while its functions are traced.
 
-    The model itself does not change: within `scope` its layers see these variables, and folded
+    The model itself does not change: within `scope`, its layers see these variables, and folded
     batch norms do only the remaining work.
 
     Args:

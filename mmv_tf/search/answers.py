@@ -21,10 +21,10 @@ class Answer:
 
     Attributes:
       moments: moments, best first.
-      asked: vectors of the queries, for `Searcher.curve`.
+      asked: the queries' vectors, for `Searcher.curve`.
       approximate: whether FAISS chose the scored windows.
-      required: required labels of the windows, and videos to search in.
-      unknown_words: words of the sentences that the model does not know, in the order written.
+      required: labels that the windows must have, and videos to search in.
+      unknown_words: words in the sentences that the model does not know, in the order written.
     """
 
     moments: tuple[Moment, ...]

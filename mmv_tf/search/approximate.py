@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Approximate search in large matrices with a FAISS inverted file of measured recall.
+"""Approximate search in large matrices with a FAISS inverted file whose recall is measured.
 
 Windows form clusters; only those closest to the query are searched, with 8 bits per dimension. The
 rows found are rescored with the matrix: only their choice is approximate, not their scores.
@@ -46,18 +46,18 @@ def available() -> bool:
 def build(
     matrix: np.ndarray, path: pathlib.Path, queries: np.ndarray | None = None, seed: int = 0
 ) -> dict[str, Any]:
-    """Build an inverted file of a matrix, and choose how many clusters each query searches.
+    """Build an inverted file for a matrix, and choose how many clusters each query searches.
 
     Args:
       matrix: float16 or float32 [N, D], unit vectors; N in the tens of thousands or more.
-      path: path of the `.faiss` file; the result is written to a `.json` file beside it.
-      queries: float32 [Q, D], typical queries; default: rows of the matrix with noise of half their
-        norm.
+      path: path to the `.faiss` file; the result is written to a `.json` file beside it.
+      queries: float32 [Q, D], typical queries; by default, rows of the matrix with noise of half
+        their norm.
       seed: seed for choosing rows.
 
     Returns:
-      {"lists", "probes", "recall" (measured, of the ten best), "queries", "neighbours", "exact_ms",
-      "faiss_ms" (medians per query), "seconds"}.
+      {"lists", "probes", "recall" (measured, for the ten best), "queries", "neighbours",
+      "exact_ms", "faiss_ms" (medians per query), "seconds"}.
     """
     import faiss
 

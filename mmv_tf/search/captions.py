@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Captions of a moment, cue by cue."""
+"""A moment's captions, cue by cue."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mmv_tf.search.narration import captions_path
 def captions_between(
     folders: Folders, video: Video, start: float, end: float
 ) -> list[captions_lib.Caption]:
-    """Return the captions of a part of a video; none if there is no file or it can't be read."""
+    """Return the captions for a part of a video; none if there is no file or it can't be read."""
     try:
         path = captions_path(folders, video)
         known = [] if path is None else _captions(path, path.stat().st_mtime_ns)

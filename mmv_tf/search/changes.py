@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Comparison of an index with the files in its folders; renamed files are found by content."""
+"""Compares an index with the files in its folders; renamed files are found by content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Changes:
     """The result of `compare`.
 
     Attributes:
-      kept: videos of the index by their current names. A changed file keeps its former rows until
+      kept: videos in the index, by their current names. A changed file keeps its former rows until
         it is embedded, unless another file has them now.
       todo: files to embed.
       gone: names in the index that no longer exist.
@@ -53,11 +53,11 @@ def compare(
     video's, it is the same video and keeps its rows.
 
     Args:
-      videos, skipped: content of the index by name.
+      videos, skipped: the index's content by name.
       files: the existing files.
-      folders: folders of the index.
+      folders: the index's folders.
       searched: labels of the folders that were searched for files.
-      retry: whether to embed files again that could not be indexed before.
+      retry: whether to retry files that could not be indexed before.
     """
     names = {file.name for file in files}
     gone = sorted(name for name in {*videos, *skipped} - names if folders.label(name) in searched)
@@ -123,7 +123,7 @@ def _recognized(
 
 
 def _hash(file: VideoFile, folders: Folders) -> str | None:
-    """Return the hash of a file; None if it can't be read or changes meanwhile."""
+    """Return a file's hash; None if it can't be read or changes while being read."""
     try:
         path = folders.inside(file.name)
         with at_hand(path):

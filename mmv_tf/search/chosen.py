@@ -17,7 +17,7 @@ from mmv_tf.util.text_files import printable_name
 
 @dataclasses.dataclass(frozen=True)
 class Chosen:
-    """A moment of an index.
+    """A moment in an index.
 
     Attributes:
       video: the video that contains it.
@@ -35,7 +35,7 @@ def choose(manifest: Manifest, text: str) -> Chosen:
     """Return the moment that a text specifies.
 
     Args:
-      manifest: content of the index.
+      manifest: the index's content.
       text: an id, as from the API and `search query --json`; or FILE@start-end, where FILE is a
         video's name in the index or its path.
 

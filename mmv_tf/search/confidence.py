@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Confidence of moments: the fraction of unrelated queries with a worse answer in the index.
+"""Moment confidence: the fraction of unrelated queries with a worse answer in the index.
 
 A cosine similarity alone says little: in one model 0.2 is a good match, in another every window
-exceeds it. So the best score of a query is compared with the best scores of unrelated queries of
-its kind in the same index. For sentences these are 128 everyday sentences of ours; for audio,
-images and clips they are windows of the index itself, leaving out each window's own surroundings.
+exceeds it. So a query's best score is compared with the best scores of unrelated queries of its
+kind in the same index. For sentences, these are 128 everyday sentences of ours; for audio, images
+and clips, they are windows from the index itself, leaving out each window's own surroundings.
 Several queries together are compared with random combinations of unrelated queries, with the same
 weights.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LEAST = 0.9
 # Ours: minimum number of unrelated queries, such as sentences with a word known to the model.
 _LEAST_QUERIES = 32
-# Ours: number of windows of the index that serve as unrelated queries.
+# Ours: number of windows in the index that serve as unrelated queries.
 _SAMPLES = 128
 # Ours: part of a video around such a window that is related to it, in seconds.
 _RELATED_SECONDS = 30.0
@@ -66,7 +66,7 @@ def background(view: View, asked: Sequence[Asked], embedder: Embedder) -> Backgr
 
     Args:
       view: the index.
-      asked: the queries of the search, none of them a label.
+      asked: the search's queries, none of them a label.
       embedder: the model.
 
     Returns:
@@ -94,11 +94,11 @@ def background(view: View, asked: Sequence[Asked], embedder: Embedder) -> Backgr
 
 @dataclasses.dataclass(frozen=True)
 class _Unrelated:
-    """Unrelated queries of a kind.
+    """Unrelated queries of one kind.
 
     Attributes:
       vectors: float32 [Q, D].
-      samples: windows that the queries are, in the same order; empty for sentences.
+      samples: windows that the queries come from, in the same order; empty for sentences.
     """
 
     vectors: np.ndarray
@@ -113,7 +113,7 @@ class _Unrelated:
 
 
 def _unrelated(view: View, asked: Asked, embedder: Embedder) -> _Unrelated:
-    """Return everyday sentences, or windows of the index that are embedded as the query is."""
+    """Return everyday sentences, or windows from the index that are embedded as the query is."""
     if asked.kind == TEXT:
         vectors = embedder.everyday_sentences.get(asked.matrix.partition(".")[2])
         return _Unrelated(np.zeros((0, 0)) if vectors is None else vectors)
@@ -156,7 +156,7 @@ def _samples(view: View, asked: Asked) -> Iterator[_Sample]:
 
 
 def _related(name: str, samples: Sequence[tuple[int, _Sample]]) -> list[tuple[int, int, int]]:
-    """Return the rows of a segment that are related to a query: (query, first, end)."""
+    """Return a segment's rows that are related to a query: (query, first, end)."""
     return [
         (query, sample.first, sample.end)
         for query, sample in samples

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding for the page in child processes, which are killed if they take too long."""
+"""Decodes for the page in child processes, which are killed if they take too long."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Decoder:
 
         Args:
           function: decoding function.
-          name: name of the file in messages.
-          *arguments: arguments of the function.
+          name: the file's name in messages.
+          *arguments: the function's arguments.
 
         Raises:
-          MediaError: the file can't be decoded, or not in time.
+          MediaError: the file can't be decoded, or not within the time limit.
           OSError: no child is free or can be started.
         """
         try:

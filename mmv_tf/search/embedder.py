@@ -34,13 +34,13 @@ class Embedder:
 
     Args:
       encoder: the model.
-      path: path of the model.
-      step_frames: frames between windows; default: half a window.
+      path: path to the model.
+      step_frames: frames between windows; by default, half a window.
       options: options with which the model was opened; see `load`.
 
     Attributes:
       windows: settings for cutting videos into windows.
-      matrices: "MODALITY.SPACE" -> dimensions, for the matrices of an index.
+      matrices: "MODALITY.SPACE" -> dimensions, for an index's matrices.
       fingerprint: identifies the model and its precision.
 
     Raises:
@@ -114,7 +114,7 @@ class Embedder:
 
     @functools.cached_property
     def _weights_hash(self) -> str | None:
-        """Hash of the weights in any order, cached because every query calls `made`."""
+        """A hash of the weights in any order, cached because every query calls `made`."""
         return _weights_hash(self.encoder)
 
     @functools.cached_property
@@ -127,12 +127,12 @@ class Embedder:
 
     @functools.cached_property
     def frame_encoder(self) -> FrameEncoder:
-        """The encoder of frames, created at first use because that takes seconds."""
+        """The frame encoder, created at first use because that takes seconds."""
         return FrameEncoder(self.encoder)
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Modalities of the model."""
+        """The model's modalities."""
         return self.encoder.modalities
 
     @property

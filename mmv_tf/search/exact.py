@@ -23,10 +23,10 @@ _SCALE = np.float32(2.0**112)
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """A term of a score, for one query.
+    """A term in a score, for one query.
 
     Attributes:
-      matrix: float16 or float32 [N, D], unit vectors of the windows.
+      matrix: float16 or float32 [N, D], the windows' unit vectors.
       vector: float32 [D], of unit length.
       weight: weight in the score; a negative weight avoids the query.
     """
@@ -39,17 +39,17 @@ class Term:
         return len(self.matrix)
 
     def cosines(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Return cosine similarities of rows, float32 [rows]."""
+        """Return the cosine similarities of rows, float32 [rows]."""
         return products(self.matrix[rows], self.vector)
 
 
 @dataclasses.dataclass(frozen=True)
 class RangesTerm:
-    """A term of a score whose rows have several vectors, of which the best counts.
+    """A term in a score whose rows have several vectors, of which the best counts.
 
     Attributes:
       vectors: float16 or float32 [V, D], unit vectors.
-      ranges: int64 [N, 2], first vector of each row and last + 1; at least one vector.
+      ranges: int64 [N, 2], each row's first vector and last + 1; at least one vector.
       vector, weight: see `Term`.
     """
 
@@ -121,7 +121,7 @@ def best(
     Args:
       terms: at least one term, all with the same number of rows.
       count: maximum number of rows to return.
-      usable: bool [N], rows that may be found; None for all.
+      usable: bool [N], mask of the rows that may appear in results; None if all may.
 
     Returns:
       Rows int64 [n] and scores float32 [n], n <= count, best first; ties are in row order.
@@ -163,11 +163,11 @@ def best_of_each(
     usable: np.ndarray | None = None,
     excluded: Sequence[tuple[int, int, int]] = (),
 ) -> np.ndarray:
-    """Return the highest score of each of several queries, float32 [Q]; -inf without rows.
+    """Return each query's highest score, float32 [Q]; -inf if there are no rows.
 
     Args:
       terms: the queries' parts, whose `vector` is float32 [D, Q]; see `scores`.
-      usable: bool [N], rows that may be found; None for all.
+      usable: bool [N], mask of the rows that may appear in results; None if all may.
       excluded: (query, first row, last row + 1), rows that don't count for a query.
     """
     result = np.full(terms[0].vector.shape[1], -np.inf, np.float32)
@@ -184,7 +184,7 @@ def best_of_each(
 
 @functools.cache
 def _libraries() -> threadpoolctl.ThreadpoolController:
-    """Return the controller of BLAS; cached, because finding it takes as long as a query."""
+    """Return BLAS's controller; cached, because finding it takes as long as a query."""
     return threadpoolctl.ThreadpoolController()
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Export of an index's vectors, window by window, and as a Parquet file."""
+"""Exports an index's vectors, window by window, and as a Parquet file."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ BATCH = 16_384
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Windows of an index, ordered by name and time.
+    """Windows in an index, ordered by name and time.
 
     Attributes:
-      videos: the video of each window, [n].
+      videos: each window's video, [n].
       spans: float32 [n, 2], start and end in seconds.
       vectors: "MODALITY.SPACE" -> float32 [n, D].
       has: "MODALITY.SPACE" -> bool [n], False where there is no vector: silent windows have none
@@ -40,7 +40,7 @@ class Batch:
 
 
 def batches(index: Index, size: int = BATCH) -> Iterator[Batch]:
-    """Yield all windows of an index in batches of at most `size`."""
+    """Yield all windows in an index, in batches of at most `size`."""
     ranges: list[tuple[Video, int, int]] = []
     held = 0
     with Progress(index.manifest.rows, "export", "windows") as progress:
@@ -86,17 +86,17 @@ def file_names(name: str) -> tuple[str, bytes | None]:
 
 
 def export_parquet(index: Index, output: str | os.PathLike[str]) -> int:
-    """Write the vectors of an index as a Parquet file, one row per window and space.
+    """Write an index's vectors as a Parquet file, one row per window and space.
 
     Columns: `file` (name in the index), `file_bytes` (null if the name is UTF-8, as nearly all
     are), `hash` (SHA-256 of the file), `start` and `end` in seconds, `space` ("video.vat", ...) and
     `vector` (float32, unit length). Windows without a vector in a space, such as silent ones, have
-    no row for it. The schema's metadata has the model, its fingerprint and the folders, as JSON
+    no row for it. The schema's metadata holds the model, its fingerprint and the folders, as JSON
     under "mmv_tf". Memory does not grow with the index. The file appears when it is complete.
 
     Args:
       index: the index.
-      output: path of the file, which is replaced if it exists.
+      output: path to the file, which is replaced if it exists.
 
     Returns:
       The number of rows.

@@ -38,7 +38,7 @@ class VideoFile:
 
 
 def video_id(name: str) -> str:
-    """Return the id of a video in the page's URLs, an opaque string without special characters."""
+    """Return a video's id in the page's URLs, an opaque string without special characters."""
     return _digest(name)[:20]
 
 
@@ -62,10 +62,10 @@ def find_videos(
     Args:
       videos: a folder, which is searched with its subfolders, or one file. Hidden files and
         folders are skipped and links to folders are not followed.
-      captions: captions of a single file; default: the file beside it.
+      captions: captions for a single file; by default, the file beside it.
 
     Returns:
-      The root folder (resolved), the videos by name, and name -> reason of rejected files: links
+      The root folder (resolved), the videos by name, and name -> reason for rejected files: links
       that point outside the root, and files that are not regular.
 
     Raises:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of an index, and the unique names of the videos in them."""
+"""An index's folders, and the unique names of the videos in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmv_tf.search.files import VideoFile, find_videos, inside
 
 @dataclasses.dataclass(frozen=True)
 class Folders:
-    """Folders of an index, with unique names for their files.
+    """An index's folders, with unique names for their files.
 
     With one folder, names are relative to it, and its label is "". With several folders, names
     start with the folder's label, such as "films/a.mp4".
@@ -37,7 +37,7 @@ class Folders:
         return label
 
     def path(self, name: str) -> pathlib.Path:
-        """Return the path of a file by name, unchecked; see `inside`.
+        """Return the path to a file by name, unchecked; see `inside`.
 
         Raises:
           ValueError: there is no such folder.
@@ -112,7 +112,7 @@ class Folders:
         return Folders(kept)
 
     def relabeled(self, name: str, folders: Folders) -> str:
-        """Return the name that a file of these folders has in a larger set of folders.
+        """Return the name that a file in these folders has in a larger set of folders.
 
         An absolute path, as of captions given by the user, does not change.
         """
@@ -124,7 +124,7 @@ class Folders:
 
 
 def named(label: str, relative: str) -> str:
-    """Return the name of a file from its folder's label and its path inside the folder."""
+    """Return a file's name from its folder's label and its path inside the folder."""
     return f"{label}/{relative}" if label else relative
 
 
@@ -146,7 +146,7 @@ class Found:
       folders: folders of the updated index, including those that were not searched.
       searched: labels of the folders that were searched.
       files: videos in them, by name.
-      refused: name -> reason of rejected files.
+      refused: name -> reason for rejected files.
     """
 
     known: Folders
@@ -162,11 +162,11 @@ def find_all(
     known: Folders | None = None,
     moved: bool = False,
 ) -> Found:
-    """Find the videos of one or more folders.
+    """Find the videos in one or more folders.
 
     Args:
       videos: folders or files; see `find_videos`.
-      captions: captions of a single file.
+      captions: captions for a single file.
       known: folders that an index already has. They are kept if one of them is given.
       moved: treat the one new folder as the new location of the one missing folder.
 

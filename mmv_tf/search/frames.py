@@ -65,9 +65,9 @@ class FrameEncoder:
         self._features = _deflated(encoder)
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
-        """Return unit vectors, float32 [N, 128], of frames, uint8 [N, size, size, 3].
+        """Return unit vectors, float32 [N, 128], for frames, uint8 [N, size, size, 3].
 
-        The vector of a frame without layout and features is zero.
+        A frame without layout and features has a vector of zeros.
         """
         parts = [math.sqrt(_LAYOUT_SHARE) * unit(_layout(frames))]
         if self._features is None:
@@ -98,10 +98,10 @@ class FrameSampler:
     Args:
       encode: the encoder.
       rate: minimum frames per second; as few more as possible are described.
-      windows: settings of the windows.
+      windows: window settings.
 
     Attributes:
-      finer: number of frames to decode per frame of the windows.
+      finer: number of frames to decode per window frame.
     """
 
     def __init__(self, encode: FrameEncoder, rate: float, windows: Windows):
@@ -114,9 +114,9 @@ class FrameSampler:
         """Describe the frames of windows.
 
         Args:
-          frames: uint8 [F, size, size, 3] from the first window's start on, `finer` per frame of
-            the windows.
-          starts: starts of the windows, in frames of the windows.
+          frames: uint8 [F, size, size, 3] beginning at the first window's start, `finer` per window
+            frame.
+          starts: the windows' starts, in window frames.
         """
         vectors = self._encode(frames[:: self._stride])
         kept, places = [0], [0]
@@ -134,7 +134,7 @@ class FrameSampler:
 
 
 def joined(tables: Sequence[FrameTable]) -> FrameTable:
-    """Return the frames of all windows of several tables."""
+    """Return the frames of all windows in several tables."""
     offsets = np.cumsum([0, *(len(table.vectors) for table in tables)])
     return FrameTable(
         np.concatenate([table.vectors for table in tables]),
@@ -145,7 +145,7 @@ def joined(tables: Sequence[FrameTable]) -> FrameTable:
 
 
 class FramesPart:
-    """The frames of a segment; see `parts.Part`."""
+    """A segment's frames; see `parts.Part`."""
 
     def write(self, folder: pathlib.Path, videos: Sequence[Placed]) -> None:
         """Write the frames of new videos, if they have them."""
@@ -180,7 +180,7 @@ def first_frame(segment: Segment, row: int) -> np.ndarray:
 
 
 def _stored(segment: Segment) -> FrameTable:
-    """Return the mapped frames of a segment, with vectors in float16."""
+    """Return a segment's mapped frames, with vectors in float16."""
     vectors, ranges = (segment.optional_array(name) for name in (_VECTORS, _RANGES))
     if vectors is None or ranges is None or ranges.shape != (segment.rows, 2):
         raise ValueError(f"{segment.directory} has no frames; build the index again.")

@@ -19,11 +19,11 @@ _K = 60  # As in the paper.
 
 @dataclasses.dataclass(frozen=True)
 class FusionWeights:
-    """Weights of the lists.
+    """The lists' weights.
 
     Attributes:
-      video: weight of moments found by vectors.
-      speech: weight of passages.
+      video: weight for moments found by vectors.
+      speech: weight for passages.
 
     Raises:
       ValueError: a weight is negative or infinite, or both are 0.
@@ -67,7 +67,7 @@ EVEN = FusionWeights()
 def fused(
     seen: Sequence[Moment], said: Sequence[Moment], weights: FusionWeights, limit: int
 ) -> list[Moment]:
-    """Return the best moments of two lists.
+    """Return the best moments in two lists.
 
     A passage and the best moment that overlaps it are merged, from the earlier start to the later
     end. Moments that overlap a better one are left out.
@@ -75,7 +75,7 @@ def fused(
     Args:
       seen: moments found by vectors, best first.
       said: passages, best first.
-      weights: weights of the lists.
+      weights: the lists' weights.
       limit: maximum number of moments.
 
     Returns:

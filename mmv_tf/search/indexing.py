@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Updates an index from folders of videos."""
+"""Updates an index from video folders."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from mmv_tf.util.storage.media import at_hand
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The settings of an update.
+    """Settings for an update.
 
     Attributes:
       processes: number of decoding processes; 0 decodes in this process, which a file can then hang
@@ -45,13 +45,13 @@ class Options:
       commit_seconds: seconds between commits to the index.
       faiss_above: minimum number of windows to use FAISS; None for never.
       retry: whether to retry files that could not be indexed before.
-      overwrite: replace an index that is damaged, or of another model, folder or step.
-      shard: this machine's share of the files; None for all.
+      overwrite: replace an index that is damaged, or was made with another model, folder or step.
+      shard: this machine's share of the files; None means all.
       frames_per_second: minimum frames per second to describe, so that images can find them, in a
         new index; 0 for none. An update keeps the index's number.
       moved: treat the one new folder as the new location of the index's missing folder.
       forget: folders to remove from the index, with their videos.
-      transcripts: transcripts of films without captions; None for none.
+      transcripts: transcripts for films without captions; None for no transcripts.
     """
 
     processes: int = dataclasses.field(
@@ -81,7 +81,7 @@ class IndexReport:
     """The report of an update.
 
     Attributes:
-      added, changed, removed, unchanged: names of videos.
+      added, changed, removed, unchanged: video names.
       renamed: new name -> former name, for files that were recognized by their content.
       skipped: name -> reason, for all files that are not in the index.
       windows: number of windows in the index.
@@ -118,23 +118,23 @@ def update_index(
     """Embed new and changed videos, and remove deleted ones from the index.
 
     After an interruption, call it again; at most the last minute of work is lost. Renamed and moved
-    files are recognized by their content. Folders of the index that are not given do not change.
+    files are recognized by their content. Folders in the index that are not given do not change.
 
     Args:
       videos: folders or files; see `find_all`.
-      directory: folder of the index, which is created if needed.
+      directory: the index folder, which is created if needed.
       embedder: the model.
-      captions: captions of a single file.
+      captions: captions for a single file.
       options: see `Options`.
-      labels: classifier whose scores of each window are stored too. An update needs the classifier
+      labels: classifier whose scores for each window are stored too. An update needs the classifier
         that the index was made with.
 
     Returns:
       A report of the update.
 
     Raises:
-      ValueError: there are no videos; the index is being written, or is of another model, step or
-        folder.
+      ValueError: there are no videos; the index is being written, or was made with another model,
+        step or folder.
       OSError: the disk is full or not writable.
     """
     options = options or Options()

@@ -29,7 +29,7 @@ class Joined(Merged):
     """The report of `join_indexes`.
 
     Attributes:
-      videos, windows: content of the new index.
+      videos, windows: the new index's content.
       duplicates: names of files with the same content, in groups; all are in the index.
     """
 
@@ -44,7 +44,7 @@ def join_indexes(
     overwrite: bool = False,
     faiss_above: int | None = FAISS_ABOVE,
 ) -> Joined:
-    """Write an index with the videos of several indexes, which do not change.
+    """Write an index with the videos from several indexes, which do not change.
 
     A video that is in several indexes is taken once, from the index that read its file last. If
     killed at any point, the output is either unchanged or the complete new index.
@@ -52,7 +52,7 @@ def join_indexes(
     Args:
       inputs: folders of indexes with the same model, windows and labels. If all are shards of the
         same number, their folders are treated as equal, even at different paths.
-      output: folder of the new index.
+      output: the new index's folder.
       overwrite: replace an existing index.
       faiss_above: minimum number of windows to use FAISS; None for never.
 
@@ -139,7 +139,7 @@ def _renumbered(video: Video, number: int) -> Video:
 
 
 def _check_same(first: Index, other: Index) -> None:
-    """Raise a ValueError if the vectors of two indexes can't be compared."""
+    """Raise a ValueError if two indexes' vectors can't be compared."""
     one, two = first.manifest, other.manifest
     where = f"{first.directory} and {other.directory} can't be merged"
     if one.fingerprint != two.fingerprint or one.matrices != two.matrices:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Labels of windows: a classifier's scores in an index, and filters of moments by label."""
+"""Window labels: a classifier's scores in an index, and filters for moments by label."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class WindowLabels:
     the model's if it was fine-tuned.
 
     Args:
-      classifier: a classifier of video or audio.
+      classifier: a classifier for video or audio.
       path: its file.
-      windows: windows of the index.
+      windows: the index's windows.
 
     Attributes:
       described: the classifier's description in the manifest.
 
     Raises:
-      ValueError: the classifier expects images, or other windows than the index's.
+      ValueError: the classifier expects images, or windows other than the index's.
     """
 
     def __init__(self, classifier: Classifier, path: str | os.PathLike[str], windows: Windows):
@@ -58,7 +58,7 @@ class WindowLabels:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], windows: Windows) -> WindowLabels:
-        """Read the file of a classifier.
+        """Read a classifier's file.
 
         Raises:
           ValueError: as for `load_classifier` and the class.
@@ -66,7 +66,7 @@ class WindowLabels:
         return cls(load_classifier(path), path, windows)
 
     def scores(self, clips: np.ndarray, audio: np.ndarray | None, heard: np.ndarray) -> np.ndarray:
-        """Return the scores of windows, float32 [N, labels].
+        """Return the scores for windows, float32 [N, labels].
 
         Args:
           clips: uint8 [N, T, size, size, 3].
@@ -118,7 +118,7 @@ class LabelFilter:
             )
 
     def column(self, labels: IndexedLabels | None, directory: Any) -> int:
-        """Return the position of the label among the labels of an index.
+        """Return the label's position among an index's labels.
 
         Args:
           labels: the index's labels.

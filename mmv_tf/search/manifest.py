@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Manifest of an index: its videos, their rows, and checksums."""
+"""An index's manifest: its videos, their rows, and checksums."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ LABELS = "labels"
 
 @dataclasses.dataclass(frozen=True)
 class Said:
-    """Speech cues of a video, in a file that `speech` wrote.
+    """A video's speech cues, in a file that `speech` wrote.
 
     Attributes:
-      part: name of the file; "" without cues.
+      part: the file's name; "" if there are no cues.
       first, count: first row and number of cues.
-      size, mtime_ns: size and modification time of the captions, to detect changes.
+      size, mtime_ns: the captions' size and modification time, to detect changes.
       transcriber: what made a transcript, see `Transcriber.key`; "" for captions.
     """
 
@@ -100,9 +100,9 @@ class Video:
       name, size, mtime_ns, captions: see `files.VideoFile`.
       duration: duration in seconds.
       has_audio: whether it has an audio track.
-      segment: segment of its windows.
+      segment: the segment with its windows.
       first, count: first row and number of rows.
-      sha256: hexadecimal SHA-256 of the file; None in indexes of earlier versions.
+      sha256: hexadecimal SHA-256 of the file; None in indexes from earlier versions.
       said: speech cues, once they are indexed.
     """
 
@@ -147,19 +147,19 @@ class IndexedLabels:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The content of an index.
+    """An index's content.
 
     Attributes:
       generation: number that each update increments.
       roots: label -> folder, see `folders`.
-      model, fingerprint: path and fingerprint of the model.
+      model, fingerprint: the model's path and fingerprint.
       windows: settings for cutting videos into windows.
       matrices: "MODALITY.SPACE" -> dimensions.
       videos, skipped: videos and skipped files by name.
       segments: name -> file -> {"bytes", "crc32c"}.
       options: options with which the model was opened, arguments of `mmv_tf.load_encoder`.
-      labels: classifier of the windows, if there is one.
-      shard: share of the files, such as "2/4"; None for all.
+      labels: classifier for the windows, if there is one.
+      shard: share of the files, such as "2/4"; None means all.
       frames_per_second: minimum frames per second that are described, see `frames`; 0 for none.
       speech: speech files: name -> {"bytes", "crc32c"}.
     """
@@ -181,7 +181,7 @@ class Manifest:
 
     @property
     def folders(self) -> Folders:
-        """The folders of the videos."""
+        """The videos' folders."""
         return Folders(self.roots)
 
     @property
@@ -193,11 +193,11 @@ class Manifest:
 
     @property
     def rows(self) -> int:
-        """The number of windows of all videos."""
+        """The number of windows in all videos."""
         return sum(video.count for video in self.videos)
 
     def kept_in(self, folders: Folders) -> Manifest:
-        """Return the same index without the files of other folders; labels do not change."""
+        """Return the same index without the files in other folders; labels do not change."""
         videos = tuple(one for one in self.videos if self.folders.label(one.name) in folders.roots)
         skipped = tuple(
             one for one in self.skipped if self.folders.label(one.name) in folders.roots
@@ -228,10 +228,10 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Parse and check the text of `to_json`.
+        """Parse and check the text from `to_json`.
 
         Raises:
-          ValueError: the text is damaged or of a later version.
+          ValueError: the text is damaged or from a later version.
         """
         try:
             document = parse_json(text)
@@ -267,7 +267,7 @@ class Manifest:
 
 
 def _with_paths(values: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """Change the paths of a manifest. On the disk, those of a store's mirror are URLs."""
+    """Change the paths in a manifest. On the disk, those of a store's mirror are URLs."""
     values = {**values, "model": change(values["model"])}
     values["roots"] = {label: change(root) for label, root in values["roots"].items()}
     values["options"] = {

@@ -43,7 +43,7 @@ def merge_where_needed(writer: Writer, faiss_above: int | None) -> Merged:
     """Merge segments if there are many segments or many dead rows, and build FAISS files.
 
     Args:
-      writer: writer of the index, which is committed.
+      writer: the index's writer, which is committed.
       faiss_above: minimum number of windows to use FAISS; None for never.
     """
     manifest = writer.manifest
@@ -77,9 +77,9 @@ def write_merged(
     """Write videos from any segments as one segment, and make them the index.
 
     Args:
-      writer: writer of the index, which is committed.
+      writer: the index's writer, which is committed.
       segments: segments that contain the videos, by name; may belong to other indexes.
-      videos: all videos of the index.
+      videos: all videos in the index.
       faiss_above: minimum number of windows to use FAISS; None for never.
     """
     done = Merged()
@@ -122,7 +122,7 @@ def merged(
     Args:
       segments: segments that contain the videos, by name.
       videos: the videos, in the order to write them.
-      columns: number of columns of each matrix, by name.
+      columns: number of columns in each matrix, by name.
       folder: folder to create.
 
     Returns:
@@ -146,7 +146,7 @@ def merged(
 
 
 def _build_faiss(segment: Segment, matrices: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Build the FAISS files of a segment, and return the results of `approximate.build`."""
+    """Build a segment's FAISS files, and return the results of `approximate.build`."""
     heard = np.asarray(segment.array(HEARD))
     found = {}
     for name in matrices:

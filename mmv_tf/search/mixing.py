@@ -61,7 +61,7 @@ def embedded(
     A sentence that the model can't embed is left out if it is searched for in speech.
 
     Args:
-      view: state of the index.
+      view: the index's state.
       queries: the queries; queries that search only speech need no model.
       open_embedder: function that returns the index's model.
       read: function that decodes files; see `embed_query`.
@@ -95,7 +95,7 @@ def shared(weights: FusionWeights, queries: Sequence[Query | Similar]) -> Fusion
 
     Args:
       weights: weights if all queries are sentences.
-      queries: all queries of a search.
+      queries: all queries in a search.
     """
     total = sum(abs(query.weight) for query in queries)
     said = sum(query.weight for query in queries if isinstance(query, Query) and query.units)
@@ -113,15 +113,16 @@ def mixed(
     """Return moments found in speech, mixed with those found by vectors.
 
     Args:
-      view: state of the index.
+      view: the index's state.
       units: units to look for in speech.
-      search: function from a number of moments to the answer by vectors; None for none.
+      search: function that returns the answer by vectors, given a number of moments; None if there
+        is none.
       required: rules that a window of each moment must satisfy.
-      weights: weights of video and speech.
+      weights: weights for video and speech.
       limit: maximum number of moments.
 
     Returns:
-      The answer by vectors, and the mixed moments. Without any passage they are those of the
+      The answer by vectors, and the mixed moments. If there are no passages, they are those of the
       answer.
     """
     allowed = _Allowed(view, required)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Ids of moments: opaque to clients, and stable over updates of the index."""
+"""Moment ids: opaque to clients, and stable across index updates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MomentId:
     """A part of a video.
 
     Attributes:
-      video: id of the video.
+      video: the video's id.
       start, end: times in seconds, to the millisecond.
     """
 
@@ -28,7 +28,7 @@ class MomentId:
 
     @classmethod
     def of(cls, name: str, start: float, end: float) -> MomentId:
-        """Return the id of a moment, given the name of its video."""
+        """Return a moment's id, given its video's name."""
         return cls(video_id(name), start, end)
 
     @classmethod

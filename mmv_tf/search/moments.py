@@ -36,7 +36,7 @@ class Evidence:
 
     Attributes:
       kind: SEEN, HEARD or SAID.
-      score: score of the best window, from -1 to 1; for speech, see `speech.Passage`.
+      score: the best window's score, from -1 to 1; for speech, see `speech.Passage`.
       text: the speech; "" for other kinds.
       transcribed: whether the speech was transcribed by a model, and may be incorrect.
     """
@@ -52,10 +52,10 @@ class Moment:
     """A part of a video around its best window.
 
     Attributes:
-      video: name of the video in the index.
+      video: the video's name in the index.
       start, end: times in seconds.
-      score: score of the best window, from -1 to 1.
-      best: start of the best window in seconds.
+      score: the best window's score, from -1 to 1.
+      best: the best window's start, in seconds.
       also: moments that look or sound the same and score no better, best first.
       found: evidence for the moment, if speech was searched.
       confidence: fraction of unrelated queries with a worse answer in the index, 0 to 1, see
@@ -72,7 +72,7 @@ class Moment:
     confidence: float | None = None
 
 
-# A video's windows in time order: scores float32 [n] (-inf: can't be found), spans float32 [n, 2].
+# A video's windows in time order: scores float32 [n] (-inf if excluded), spans float32 [n, 2].
 Scored = tuple[np.ndarray, np.ndarray]
 
 
@@ -90,10 +90,10 @@ def find_moments(
 
     Args:
       candidates: (video, window), highest score first.
-      windows_of: function that returns all windows of a video.
+      windows_of: function that returns all of a video's windows.
       limit: maximum number of moments.
-      vector_of: function that returns the unit vector of a window, float32 [D], to fold similar
-        moments (`ALIKE`) into the best of them; None to fold none.
+      vector_of: function that returns a window's unit vector, float32 [D], to fold similar moments
+        (`ALIKE`) into the best of them; None to fold none.
 
     Returns:
       Moments, best first; fewer than `limit` if there are not enough candidates.

@@ -54,9 +54,9 @@ def update_speech(
     """Index the captions that are new or changed, and transcribe films without captions.
 
     Args:
-      writer: writer of the index, which is committed.
-      folders: the folders of the videos.
-      transcripts: transcripts of films without captions; None leaves those films unchanged.
+      writer: the index's writer, which is committed.
+      folders: the videos' folders.
+      transcripts: transcripts for films without captions; None leaves those films unchanged.
       commit_seconds: seconds between commits.
     """
     update = _Update(writer, folders, transcripts, commit_seconds)
@@ -65,7 +65,7 @@ def update_speech(
 
 
 def captions_path(folders: Folders, video: Video) -> pathlib.Path | None:
-    """Return the caption file of a video, or None.
+    """Return a video's caption file, or None.
 
     Raises:
       ValueError: the path points outside its folder.
@@ -123,7 +123,7 @@ class _Update:
         self.report.cues = sum(one.count for one in said)
 
     def _read(self, video: Video) -> None:
-        """Read the captions of a video if they changed."""
+        """Read a video's captions if they changed."""
         try:
             path = captions_path(self._folders, video)
             if path is None:
@@ -232,7 +232,7 @@ def copied(
     """Copy the speech of videos into one new file.
 
     Args:
-      writer: writer of the index, which is not committed.
+      writer: the index's writer, which is not committed.
       parts: the files that contain the speech, by name.
       videos: the videos.
 

@@ -32,17 +32,17 @@ def open_for_update(
     """Open the index to update, or create an empty index.
 
     Args:
-      directory: folder of the index.
+      directory: the index folder.
       found: the videos, and the folders of the updated index.
       embedder: the model.
-      labels: classifier of the windows.
+      labels: classifier for the windows.
       shard: share of the files.
       overwrite: start with an empty index if the existing one differs or is damaged.
       frames_per_second: number of frames that a new index describes.
       forget: keep only the folders of `found.known`, at the paths given there.
 
     Raises:
-      ValueError: the index is of another model, step, classifier, share or folder.
+      ValueError: the index was made with another model, step, classifier, share or folder.
     """
     empty = Manifest(
         generation=0,
@@ -73,7 +73,7 @@ def open_for_update(
 
 
 def known_folders(directory: pathlib.Path) -> Folders:
-    """Return the folders of an index; none if there is no usable index."""
+    """Return an index's folders; none if there is no usable index."""
     try:
         return store.open_index(directory).manifest.folders
     except ValueError:  # for which `open_for_update` has a message
@@ -81,7 +81,7 @@ def known_folders(directory: pathlib.Path) -> Folders:
 
 
 def _check_same(directory: pathlib.Path, embedder: Embedder, manifest: Manifest) -> None:
-    """Raise a ValueError if an index is of another model or other windows."""
+    """Raise a ValueError if an index was made with another model or other windows."""
     if not embedder.made(manifest.fingerprint):
         raise ValueError(
             f"{directory}: the index was made with the model {manifest.model} "
@@ -141,5 +141,5 @@ def _check_labels(directory: pathlib.Path, labels: WindowLabels | None, manifest
 
 
 def _opened(options: Mapping[str, Any]) -> str:
-    """Format options of a model, such as ", dtype=bfloat16"."""
+    """Format a model's options, such as ", dtype=bfloat16"."""
     return "".join(f", {name}={value}" for name, value in sorted(options.items()))

@@ -22,7 +22,7 @@ class PageSettings:
         open, and never stored.
       results: maximum number of moments to show.
       max_connections: maximum number of connections; a playing video uses one.
-      head_timeout: maximum seconds to receive the headers of a request, and for an idle connection.
+      head_timeout: maximum seconds to receive a request's headers, and for an idle connection.
       body_timeout: maximum seconds to receive an upload.
       deadline_seconds: maximum seconds to decode an upload or a thumbnail.
       cut_seconds: maximum seconds to cut a clip.

@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Optional parts of a segment: files beside its matrices, written and merged with it.
+"""A segment's optional parts: files beside its matrices, written and merged with it.
 
 A part identifies windows by their rows in the segment, never by the video's name: a renamed video
-keeps its rows. Segments of earlier versions lack parts, so readers and `merge` must expect
+keeps its rows. Segments from earlier versions lack parts, so readers and `merge` must expect
 `Segment.file` to return None.
 """
 
@@ -50,17 +50,17 @@ class Moved:
 
 
 class Part(Protocol):
-    """An optional part of a segment. Both functions may write nothing if there is nothing to keep.
+    """A segment's optional part. Both functions may write nothing if there is nothing to keep.
 
     They write plain files into the folder, which is not yet part of the index; checksums are
     computed afterwards.
     """
 
     def write(self, folder: pathlib.Path, videos: Sequence[Placed]) -> None:
-        """Write the part of new videos."""
+        """Write the part for new videos."""
 
     def merge(self, folder: pathlib.Path, moved: Sequence[Moved]) -> None:
-        """Write the part of a segment that consists of rows of others, in the order of `to`."""
+        """Write the part for a segment made of rows from others, in the order of `to`."""
 
 
 # All existing parts.
@@ -68,12 +68,12 @@ PARTS: tuple[Part, ...] = (FramesPart(),)
 
 
 def write_parts(videos: Sequence[Placed], folder: pathlib.Path) -> None:
-    """Write all parts of new videos."""
+    """Write all parts for new videos."""
     for part in PARTS:
         part.write(folder, videos)
 
 
 def merge_parts(moved: Sequence[Moved], folder: pathlib.Path) -> None:
-    """Write all parts of a merged segment."""
+    """Write all parts for a merged segment."""
     for part in PARTS:
         part.merge(folder, moved)

@@ -26,7 +26,7 @@ from mmv_tf.util.storage.media import at_hand
 SPEECH, ALL = "speech", "all"
 _WITHIN = (VISION, SOUND, SPEECH, ALL)
 TEXT, AUDIO, IMAGE, VIDEO = KINDS = ("text", "audio", "image", "video")
-# Ours: maximum number of windows of a long query, whose embeddings are averaged.
+# Ours: maximum number of windows in a long query, whose embeddings are averaged.
 _MOST_WINDOWS = 16
 _MAX_TEXT = 1000
 
@@ -36,10 +36,10 @@ class Asked:
     """A query as a vector.
 
     Attributes:
-      matrix: matrix of the index that it is compared with, or `FRAMES`.
+      matrix: the index's matrix that it is compared with, or `FRAMES`.
       vector: float32 [D], a unit vector.
       weight: see `Query`.
-      kind: kind of the query, one of `KINDS`; None for a label.
+      kind: the query's kind, one of `KINDS`; None for a label.
     """
 
     matrix: str
@@ -50,7 +50,7 @@ class Asked:
 
 @dataclasses.dataclass(frozen=True)
 class Query:
-    """One query of a search.
+    """One query in a search.
 
     Attributes:
       kind: one of `KINDS`.
@@ -58,8 +58,8 @@ class Query:
         of a file.
       weight: weight in the score; a negative weight avoids the query.
       within: `VISION` or `SOUND`, the modality of the windows to compare with; `SPEECH` for speech,
-        or `ALL` for `VISION` and `SPEECH`. None: `ALL` for sentences if the index has speech, else
-        `VISION`.
+        or `ALL` for `VISION` and `SPEECH`. None means `ALL` for sentences if the index has speech,
+        and otherwise `VISION`.
       name: name for bytes in messages.
     """
 
@@ -111,7 +111,7 @@ def embed_query(
     Args:
       query: the query.
       embedder: the model.
-      read: function that decodes a query other than a sentence; default: `read_query`.
+      read: function that decodes a query other than a sentence; by default, `read_query`.
       frames: whether the index has frames; images are then compared with frames instead of windows,
         because a window's vector hardly shows which frames it has.
 
@@ -140,7 +140,7 @@ def embed_query(
 
 
 def read_query(query: Query, windows: Windows) -> np.ndarray:
-    """Return the windows of a query that is not a sentence, as pixels or samples.
+    """Return the windows in a query that is not a sentence, as pixels or samples.
 
     Raises:
       MediaError: the file can't be decoded.
@@ -211,7 +211,7 @@ def kind_of_bytes(data: bytes, name: str) -> str:
 
 @contextlib.contextmanager
 def _file(query: Query) -> Iterator[tuple[str, float, float | None]]:
-    """Yield the local path of the query's media, and the span; bytes get a path in memory."""
+    """Yield the local path to the query's media, and the span; bytes get a path in memory."""
     if isinstance(query.value, str):
         span = (query.value, 0.0, None) if query.kind == IMAGE else parse_span(query.value)
         with at_hand(span[0]) as local:

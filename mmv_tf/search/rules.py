@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Rules for the windows that a search may find."""
+"""Rules for the windows that may appear in a search's results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Required:
     threshold: float
 
     def allows(self, view: View, segment: str) -> np.ndarray:
-        """Return flags for the rows of a segment, booleans [n]."""
+        """Return a mask of a segment's rows that satisfy the rule, booleans [n]."""
         scores = view.index.segments[segment].array(LABELS)[:, self.column]
         return np.asarray(scores >= self.threshold)
 
@@ -35,7 +35,7 @@ class Among:
     names: frozenset[str]
 
     def allows(self, view: View, segment: str) -> np.ndarray:
-        """Return flags for the rows of a segment, booleans [n]."""
+        """Return a mask of a segment's rows that satisfy the rule, booleans [n]."""
         allowed = np.zeros(view.index.segments[segment].rows, bool)
         for video in view.of_segment(segment):
             if video.name in self.names:

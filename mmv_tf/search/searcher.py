@@ -41,8 +41,8 @@ class Searcher:
     """Answers queries from an index; thread-safe.
 
     Args:
-      directory: folder of the index.
-      model: path of the model; default: the index's model.
+      directory: the index folder.
+      model: path to the model; by default, the index's model.
       exact: never use FAISS.
     """
 
@@ -60,7 +60,7 @@ class Searcher:
         self._embedder: Embedder | None = None
 
     def open(self) -> Index:
-        """Return the newest state of the index, rereading it if it changed.
+        """Return the index's newest state, rereading it if it changed.
 
         Raises:
           MissingIndex: there is no index.
@@ -124,8 +124,8 @@ class Searcher:
           limit: maximum number of moments.
           read: function that decodes files; see `embed_query`.
           labels: labels that all windows of a moment must have.
-          only: returns whether to search in a video; default: in all.
-          weights: weights of video and speech, where both are searched.
+          only: returns whether to search in a video; by default, all are searched.
+          weights: weights for video and speech, where both are searched.
 
         Raises:
           MissingIndex: there is no index.
@@ -181,7 +181,7 @@ class Searcher:
     def prepare(self) -> None:
         """Compute what the first sentence needs and later ones share: the confidence background.
 
-        With a million windows it takes a second or two.
+        With a million windows, it takes a second or two.
         """
         try:
             embedder = self.embedder()
@@ -193,7 +193,7 @@ class Searcher:
             return  # The index is missing, damaged or not for sentences, which a query will report.
 
     def cues(self, name: str, start: float, end: float) -> list[Caption]:
-        """Return the indexed cues of a part of a video, captions or transcripts, in time order.
+        """Return the indexed cues for a part of a video, captions or transcripts, in time order.
 
         Raises:
           KeyError: the index has no such video.
@@ -210,7 +210,7 @@ class Searcher:
         return self._current().windows_of(name, asked, required)
 
     def video(self, key: str) -> tuple[Folders, Video] | None:
-        """Return the folders of the index and the video with an id, or None."""
+        """Return the index's folders and the video with an id, or None."""
         view = self._current()
         video = view.by_id.get(key)
         return None if video is None else (view.index.manifest.folders, video)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Queries by moments of the index ("more like this"), whose vectors are known."""
+"""Queries by moments in the index ("more like this"), whose vectors are known."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Similar:
     """A moment to find similar moments for.
 
     Attributes:
-      video: name of its video.
+      video: its video's name.
       start, end: times in seconds.
       weight: weight in the score; a negative weight avoids the moment.
       within: `VISION` or `SOUND`, the modality of the windows to compare.
@@ -41,14 +41,13 @@ class Similar:
 def mean_vector(
     vectors: np.ndarray, spans: np.ndarray, start: float, end: float, heard: np.ndarray | None
 ) -> np.ndarray:
-    """Return the unit vector of a moment: the mean of its windows.
+    """Return a moment's unit vector: the mean of its windows.
 
     Args:
-      vectors: float32 [n, D], the windows of the video.
+      vectors: float32 [n, D], the video's windows.
       spans: float32 [n, 2], their times in seconds.
-      start, end: times of the moment; its windows are those whose middle lies in it, or the
-        nearest.
-      heard: booleans [n], windows that have audio; None for all.
+      start, end: the moment's times; its windows are those whose middle lies in it, or the nearest.
+      heard: booleans [n], mask of the windows that have audio; None if all have.
 
     Returns:
       float32 [D].

@@ -6,8 +6,8 @@ A file has one row per cue, which is searched as a passage: its words, followed 
 cue if that follows soon, so that words across both are found. Files never change; the manifest
 states which rows belong to which video, and all other rows are dead.
 
-SQLite finds passages and their cues; the score is computed here, with the statistics of all files
-of an index together, so that the scores of different files can be compared.
+SQLite finds passages and their cues; the score is computed here, with the statistics of all of an
+index's files together, so that scores from different files can be compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mmv_tf.util.sqlite import check_fts5, sqlite3
 
 # BM25's saturation and length normalization: the defaults of Lucene and SQLite.
 K1, B = 1.2, 0.75
-# Ours: number of passages of a file that are scored; those with rarer words come first.
+# Ours: number of a file's passages that are scored; those with rarer words come first.
 _MOST_SCORED = 1000
 # Ours: SQLite ranks this many in 25 ms; a word that occurs in more passages carries little meaning.
 _MOST_RANKED = 20_000
@@ -54,7 +54,7 @@ class Passage:
     """A passage that was found.
 
     Attributes:
-      part: name of the file.
+      part: the file's name.
       row: row of its first cue.
       rows: 1 or 2, number of cues with the words.
       score: BM25 divided by the sum of all words' weights: 1 for a passage of average length that
@@ -68,7 +68,7 @@ class Passage:
 
 
 class SpeechWriter:
-    """A writer of a new file; a context manager.
+    """Writes a new file; a context manager.
 
     Args:
       path: the file.
@@ -97,7 +97,7 @@ class SpeechWriter:
             self._connection.close()
 
     def add(self, captions: Sequence[Caption]) -> tuple[int, int]:
-        """Add the captions of a video, sorted by start; return the first row and their number."""
+        """Add a video's captions, sorted by start; return the first row and their number."""
         own = [words(caption.text) for caption in captions]
         following = [
             after if later.start - caption.end <= _PAUSE_SECONDS else []
@@ -109,7 +109,7 @@ class SpeechWriter:
         )
 
     def copy(self, part: SpeechPart, first: int, count: int) -> int:
-        """Copy the rows of a video from another file; return its new first row."""
+        """Copy a video's rows from another file; return its new first row."""
         return self._add(part.stored(first, count))[0]
 
     def _add(self, rows: Iterator[tuple[float, float, int, str, str]]) -> tuple[int, int]:
@@ -228,10 +228,11 @@ def best_passages(
 ) -> Iterator[Passage]:
     """Yield passages, highest score first.
 
-    A passage whose own cue has no word of the query is left out: the next passage begins with it.
+    A passage whose own cue has none of the query's words is left out: the next passage begins with
+    it.
 
     Args:
-      parts: all files of the index.
+      parts: all of the index's files.
       units: units to look for; see `words.units`.
       alive: function from a file's name and rows int64 [n] to bool [n], True for rows of the index.
       ranges: where to search in each file; None for everywhere.
@@ -263,18 +264,18 @@ def best_passages(
 
 
 def idf(count: int, passages: int) -> float:
-    """Return BM25's weight of a word that occurs in `count` passages, in Lucene's form, above 0."""
+    """Return BM25's weight for a word that is in `count` passages, in Lucene's form, above 0."""
     return math.log(1 + (passages - count + 0.5) / (count + 0.5))
 
 
 def bm25(times: np.ndarray, lengths: np.ndarray, mean: float, weights: np.ndarray) -> np.ndarray:
-    """Return scores of passages, float64 [n].
+    """Return the passages' scores, float64 [n].
 
     Args:
       times: how often each passage has each word, [n, words].
       lengths: words of each passage, [n].
       mean: mean length of all passages.
-      weights: weight of each word, see `idf`.
+      weights: each word's weight, see `idf`.
     """
     length = 1 - B + B * lengths[:, np.newaxis] / max(mean, 1e-9)
     return (times * (K1 + 1) / (times + K1 * length)) @ weights

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Search in speech, over all videos of one state of an index."""
+"""Searches speech in all videos of one state of an index."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MOST_RANGES = 20
 
 @dataclasses.dataclass(frozen=True)
 class Spoken:
-    """A passage of a video.
+    """A passage in a video.
 
     Attributes:
-      video: name of the video.
+      video: the video's name.
       start, end: seconds.
       score: see `speech.Passage`.
       text: what is said, in one line without control characters.
@@ -42,7 +42,7 @@ class Spoken:
 
 
 class Narrations:
-    """Speech in the videos of an index; thread-safe.
+    """Speech in an index's videos; thread-safe.
 
     Args:
       index: the index.
@@ -74,11 +74,11 @@ class Narrations:
     def search(
         self, units: Sequence[Unit], only: Callable[[str], bool] | None = None
     ) -> Iterator[Spoken]:
-        """Yield the passages with words of a query, best first, without duplicates.
+        """Yield the passages with words from a query, best first, without duplicates.
 
         Args:
           units: see `words.units`.
-          only: returns whether to search in a video, by its name; default: in all.
+          only: returns whether to search in a video, by its name; by default, all are searched.
 
         Raises:
           ValueError: a file is damaged, or SQLite lacks FTS5.
@@ -100,7 +100,7 @@ class Narrations:
             yield Spoken(video.name, start, end, passage.score, text, bool(said.transcriber))
 
     def cues(self, video: Video, start: float, end: float) -> list[Caption]:
-        """Return the cues of a part of a video, in time order.
+        """Return the cues for a part of a video, in time order.
 
         Raises:
           ValueError: a file is damaged, or SQLite lacks FTS5.
@@ -129,6 +129,6 @@ class Narrations:
         return int(np.searchsorted(self._firsts[part], row, side="right")) - 1
 
     def _alive(self, part: str, rows: np.ndarray) -> np.ndarray:
-        """Return which rows belong to a video of the index."""
+        """Return which rows belong to a video in the index."""
         places = np.searchsorted(self._firsts[part], rows, side="right") - 1
         return (places >= 0) & (rows < self._ends[part][places])

@@ -16,7 +16,8 @@
 Files never change: an update adds a segment and then, atomically, a manifest with the length and
 checksum of each file. The previous manifest is kept until the next update, and used if the newest
 manifest or its segments are damaged.
-Rows that belong to no video of the manifest are dead; a merge drops them. Speech has separate
+
+Rows that belong to no video in the manifest are dead; a merge drops them. Speech has separate
 files, because captions can change without their films.
 """
 
@@ -57,10 +58,10 @@ class MissingIndex(ValueError):
 
 
 class Segment:
-    """Memory-mapped rows of the index.
+    """Memory-mapped rows of an index.
 
     Attributes:
-      directory: folder of the segment.
+      directory: the segment's folder.
       rows: number of windows, including dead ones.
     """
 
@@ -81,7 +82,7 @@ class Segment:
         return self._arrays[name]
 
     def file(self, name: str) -> pathlib.Path | None:
-        """Return the path of an optional file, or None if the segment lacks it."""
+        """Return the path to an optional file, or None if the segment lacks it."""
         path = self.directory / name
         return path if path.is_file() else None
 
@@ -100,8 +101,8 @@ class Index:
     """An open index.
 
     Attributes:
-      directory: folder of the index.
-      manifest: content of the index.
+      directory: the index folder.
+      manifest: the index's content.
       segments: segments by name.
       speech: speech files, by name.
       warnings: faults of newer states, if this is not the newest.
@@ -121,16 +122,16 @@ def write_array(
     pieces: Iterable[np.ndarray],
     kind: type[np.generic] | None = None,
 ) -> None:
-    """Write an array of a segment piece by piece.
+    """Write a segment's array piece by piece.
 
-    On a full disk, the error of `numpy.save` does not say so, and a mapped file crashes.
+    On a full disk, the error from `numpy.save` does not say so, and a mapped file crashes.
 
     Args:
-      folder: folder of the segment.
-      name: name of the array.
-      shape: shape of the whole array.
+      folder: the segment's folder.
+      name: the array's name.
+      shape: the whole array's shape.
       pieces: parts along the first axis.
-      kind: data type; default: the index's type.
+      kind: data type; by default, the index's type.
 
     Raises:
       OSError: the disk is full or not writable.
@@ -147,7 +148,7 @@ def write_array(
 
 
 def newest_generation(directory: str | os.PathLike[str]) -> int:
-    """Return the newest generation among the manifests, intact or not; 0 without manifests."""
+    """Return the newest generation among the manifests, intact or not; 0 if there are none."""
     return max((number for number, _ in _manifests(pathlib.Path(directory))), default=0)
 
 
@@ -155,7 +156,7 @@ def open_index(directory: str | os.PathLike[str], before: Index | None = None) -
     """Open the newest intact state, checking the checksums of all its files.
 
     Args:
-      directory: folder of the index.
+      directory: the index folder.
       before: an open state of the index, whose segments are not read again.
 
     Raises:
@@ -197,7 +198,7 @@ class Writer:
     """The writer of an index, whose lock must be held.
 
     Args:
-      directory: folder of the index.
+      directory: the index folder.
       manifest: state to update; its generation is 0 for a new index.
     """
 
@@ -215,11 +216,11 @@ class Writer:
         """Write a segment, which joins the index when a manifest names it.
 
         Args:
-          arrays: matrices by name, with `SPANS` and `HEARD`; converted to the types of the index.
+          arrays: matrices by name, with `SPANS` and `HEARD`; converted to the index's types.
           write_parts: function that writes optional files into the segment's folder.
 
         Returns:
-          The name of the segment and the checksums of its files.
+          The segment's name and its files' checksums.
         """
         name, folder = self.new_segment()
         with files_lib.replacing(folder) as temporary:
@@ -230,17 +231,17 @@ class Writer:
         return name, sums(folder)
 
     def new_segment(self) -> tuple[str, pathlib.Path]:
-        """Return the name and the folder of a new segment, without creating it."""
+        """Return a new segment's name and folder, without creating it."""
         name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
         return name, self.directory / _SEGMENTS / name
 
     def new_speech(self) -> tuple[str, pathlib.Path]:
-        """Return the name and the path of a new speech file, without creating it."""
+        """Return a new speech file's name and path, without creating it."""
         name = f"{self._generation + 1:08d}-{os.urandom(4).hex()}"
         return name, self.speech_path(name)
 
     def speech_path(self, name: str) -> pathlib.Path:
-        """Return the path of a speech file."""
+        """Return the path to a speech file."""
         return _speech_path(self.directory, name)
 
     def commit(self, **changes: Any) -> Manifest:
@@ -292,7 +293,7 @@ def sums(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 
 def file_sums(path: pathlib.Path) -> dict[str, Any]:
-    """Return the length and checksum of a file."""
+    """Return a file's length and checksum."""
     return {"bytes": path.stat().st_size, "crc32c": files_lib.file_crc32c(path)}
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The secret token of a server, from a file or the environment."""
+"""A server's secret token, from a file or the environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_BYTES = 4096
 
 
 def read_token(path: str | None, environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return the token from a file, or from the variable `MMV_SEARCH_TOKEN`; None without either.
+    """Return the token from a file or the variable `MMV_SEARCH_TOKEN`; None if there is neither.
 
     Raises:
       ValueError: the token is too short, or not one line of printable ASCII.

@@ -32,8 +32,8 @@ class EmbeddedVideo:
     """A video that is completely or partly embedded.
 
     Attributes:
-      file, info: file and properties of the video.
-      starts: starts of the windows, in frames of the grid.
+      file, info: the video's file and properties.
+      starts: the windows' starts, in grid frames.
       blocks: rows of the finished blocks of windows, by number.
       count: number of blocks.
       tables: frames of the finished blocks, by number, if there are any.
@@ -54,7 +54,7 @@ class EmbeddedVideo:
         return joined([self.tables[number] for number in range(self.count)])
 
     def rows(self) -> dict[str, np.ndarray]:
-        """Return the rows of all windows by the name of the matrix."""
+        """Return the rows of all windows by matrix name."""
         rows = {
             key: np.concatenate([self.blocks[number][key] for number in range(self.count)])
             for key in self.blocks[0]
@@ -68,11 +68,11 @@ class VideoRows:
     """Embeds videos that child processes decode.
 
     Args:
-      folders: folders of the videos.
+      folders: the videos' folders.
       embedder: the model.
       processes: number of decoding processes; 0 decodes in this process.
       deadline_seconds: maximum seconds to decode a block of windows.
-      labels: classifier of the windows, if there is one.
+      labels: classifier for the windows, if there is one.
       sampler: chooses the frames to describe, if any.
     """
 

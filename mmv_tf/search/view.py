@@ -46,7 +46,7 @@ class View:
 
     Args:
       index: the state.
-      generation: generation of the newest manifest, intact or not.
+      generation: the newest manifest's generation, intact or not.
     """
 
     def __init__(self, index: Index, generation: int):
@@ -81,7 +81,7 @@ class View:
         return self._backgrounds[key]
 
     def terms(self, name: str, asked: Sequence[Asked]) -> list[AnyTerm]:
-        """Return queries as terms of scores in a segment."""
+        """Return queries as terms in a segment's scores."""
         return _terms(self.index.segments[name], asked)
 
     def search(
@@ -118,7 +118,7 @@ class View:
     def usable(
         self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
     ) -> np.ndarray | None:
-        """Return flags for the rows of a segment that may be found, or None for all."""
+        """Return a mask of a segment's rows that may appear in results, or None if all may."""
         found = self._usable_by_sound(name, asked)
         for rule in required:
             allowed = rule.allows(self, name)
@@ -126,7 +126,7 @@ class View:
         return found
 
     def of_segment(self, name: str) -> Sequence[Video]:
-        """Return the videos of a segment, in the order of their rows."""
+        """Return a segment's videos, in the order of their rows."""
         return self._by_segment[name]
 
     def similar(self, query: Similar, embedder: Embedder) -> Asked:
@@ -160,7 +160,7 @@ class View:
         return self._usable[name, needs_audio]
 
     def place(self, name: str, row: int) -> tuple[str, int]:
-        """Return the video of a row, and the index of its window."""
+        """Return a row's video, and its window's index."""
         at = int(np.searchsorted(self._firsts[name], row, side="right")) - 1
         video = self._by_segment[name][at]
         return video.name, row - video.first
@@ -168,7 +168,7 @@ class View:
     def windows_of(
         self, name: str, asked: Sequence[Asked], required: Sequence[Rule] = ()
     ) -> Scored:
-        """Return all windows of a video; windows that can't be found score -inf."""
+        """Return all windows of a video; windows excluded from results score -inf."""
         video = self.videos[name]
         segment = self.index.segments[video.segment]
         rows = slice(video.first, video.first + video.count)
@@ -181,7 +181,7 @@ class View:
         return values, np.asarray(segment.array(SPANS)[rows])
 
     def _vector_of(self, asked: Sequence[Asked]) -> Callable[[str, int], np.ndarray] | None:
-        """Return a function that detects similar windows, or None without vectors."""
+        """Return a function that detects similar windows, or None if there are no vectors."""
         matrix = asked[0].matrix
         if matrix in (LABELS, FRAMES):
             return None
@@ -203,7 +203,7 @@ class View:
         exact: bool,
         usable: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Return the best rows of a segment, their scores, and whether FAISS chose them."""
+        """Return a segment's best rows, their scores, and whether FAISS chose them."""
         terms = _terms(segment, asked)
         towards = [part for part in asked if part.weight > 0]
         exact |= any(part.matrix == FRAMES for part in asked)  # FAISS has no frames.
@@ -224,7 +224,7 @@ class View:
         return rows[order], values[order], True
 
     def approximate(self, name: str, matrix: str) -> Approximate | None:
-        """Return the FAISS file of a matrix, or None."""
+        """Return a matrix's FAISS file, or None."""
         if (name, matrix) not in self._approximate:
             segment = self.index.segments[name]
             path = segment.directory / f"{matrix}.faiss"

@@ -4,8 +4,8 @@
 
 Words consist of letters, digits and their marks, as in SQLite's tokenizer unicode61: case and
 accents are ignored, and nothing is stemmed. In scripts without spaces between words (Chinese,
-Japanese, Thai, ...) each character is a word, and a query's neighboring characters are
-searched for in pairs.
+Japanese, Thai, ...), each character is a word, and a query's neighboring characters are searched
+for in pairs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SHOWN = 240
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text: lowercase, without accents, at most 64 characters each."""
+    """Return the words in a text: lowercase, without accents, at most 64 characters each."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())
     plain = unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed))
     return [word[:_LONGEST] for word in plain.translate(_spacing()).split()]
@@ -85,7 +85,7 @@ def shortened(text: str, most: int = _SHOWN) -> str:
 
 
 class _Spacing(dict[int, str]):
-    """Translation of characters: those of words stay, all others become spaces."""
+    """Translates characters: those in words stay, all others become spaces."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)

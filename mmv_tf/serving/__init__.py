@@ -16,7 +16,7 @@ def serve(settings: ServerSettings, announce: Callable[[str], None] = print) -> 
 
     Args:
       settings: the model, the ports and the limits.
-      announce: called once the server is ready, with a line that has its URLs.
+      announce: called once the server is ready, with a line that contains its URLs.
 
     Raises:
       ValueError: the model can't be loaded.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Dynamic batching: requests that wait at the same time share a call of the model.
+"""Dynamic batching: requests that wait at the same time share a call to the model.
 
 TensorFlow's own batching operation is not used: it fails a whole batch if the graph rejects one
 request, and can't queue clips of different lengths together.
@@ -28,7 +28,7 @@ Key = tuple[str, tuple[tuple[str, tuple[int, ...]], ...]]
 
 @dataclasses.dataclass
 class _Waiting:
-    """Request in the queue."""
+    """A request in the queue."""
 
     inputs: Arrays
     rows: int
@@ -76,7 +76,7 @@ class Batcher:
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._settings.executors)]
 
     async def stop(self) -> None:
-        """Stop the threads; requests that still wait get 503."""
+        """Stop the threads; requests that are still waiting get 503."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
@@ -100,8 +100,8 @@ class Batcher:
           deadline: deadline on `time.monotonic`'s clock.
 
         Raises:
-          RequestError: 503 at once if the queue is full, 504 after the deadline, or the model's
-            error.
+          RequestError: 503, immediately, if the queue is full; 504 after the deadline; or the
+            model's error.
         """
         if self._count >= self._settings.max_queue:
             raise RequestError(
@@ -119,7 +119,8 @@ class Batcher:
         except TimeoutError:
             raise RequestError(TIMEOUT, "The request waited too long for the model.") from None
         finally:
-            # An error's traceback refers to this frame: it would keep the inputs, and itself.
+            # An error's traceback refers to this frame: it would keep the inputs, and itself,
+            # alive.
             del item, future
 
     async def _work(self) -> None:

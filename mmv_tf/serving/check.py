@@ -82,7 +82,7 @@ def cut_clips(
 def largest_difference(
     client: Client, local: Servable, signature: str, requests: Sequence[Inputs]
 ) -> float:
-    """Return the difference between server and local model, relative to the largest value.
+    """Return the difference between the server and the local model, relative to the largest value.
 
     Raises:
       ValueError: the server lacks an output, or returns one of another shape.
@@ -206,7 +206,7 @@ def check_server(
     Args:
       make_client: opens a new connection.
       local: the same model, loaded here.
-      requests: signature -> requests of one row.
+      requests: signature -> one-row requests.
       clients: numbers of clients to measure, one after another.
       requests_each: number of requests that each client sends.
 

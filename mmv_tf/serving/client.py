@@ -67,7 +67,7 @@ class RestClient:
 
     Args:
       host, port: host and port of the server.
-      model_name: name of the model.
+      model_name: the model's name.
       api_key: key to send, if the server requires one.
       timeout: seconds to wait for an answer.
     """
@@ -99,7 +99,7 @@ class RestClient:
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Send any request and return the status and the body."""
-        # The server may have closed an idle connection, which shows only on its next use.
+        # The server may have closed an idle connection, which shows up only on its next use.
         reused = self._connection.sock is not None
         try:
             return self._send(method, path, body)

@@ -38,7 +38,7 @@ class RequestError(Exception):
 
     Args:
       status: HTTP status.
-      message: text for the client: what was got, what was expected.
+      message: text for the client: what was received, what was expected.
     """
 
     def __init__(self, status: int, message: str):

@@ -3,7 +3,7 @@
 """TensorFlow Serving's gRPC interface: PredictionService and ModelService.
 
 Methods are declared as streams of messages, of which only the first is read. The wire format is the
-same, but this lets gRPC receive a message only after the key has been checked and if there is room.
+same, but this lets gRPC receive a message only once the key has been checked and there is room.
 Messages are received as bytes and parsed here, one large message at a time: a proto may need many
 times its size, and gRPC would parse all at once.
 """
@@ -142,7 +142,7 @@ def _key(context: Any) -> str | None:
 
 
 class _Methods:
-    """Methods of the interface."""
+    """The interface's methods."""
 
     def __init__(self, service: Service):
         self._service = service

@@ -62,7 +62,7 @@ def estimate_bytes(body: bytes | bytearray) -> int:
 def parse_request(
     body: bytes | bytearray, signatures: Mapping[str, Signature], settings: ServerSettings
 ) -> PredictRequest:
-    """Parse the body of a request.
+    """Parse a request's body.
 
     Raises:
       RequestError: 400 if the body is not a valid request, 413 if it expands to too much.

@@ -24,7 +24,7 @@ class MemoryBudget:
 
 
 class Reservation:
-    """The share of one request in a `MemoryBudget`; freed when its block ends."""
+    """One request's share in a `MemoryBudget`; freed when its block ends."""
 
     def __init__(self, budget: MemoryBudget):
         self._budget = budget
@@ -34,7 +34,7 @@ class Reservation:
         """Change the share.
 
         Raises:
-          RequestError: 503 at once, if the others leave too little.
+          RequestError: 503, immediately, if the other requests leave too little memory.
         """
         if size > self.size and self._budget.used + size - self.size > self._budget.total:
             raise RequestError(

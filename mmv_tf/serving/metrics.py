@@ -16,7 +16,7 @@ UNKNOWN = "unknown"
 
 
 class Metrics:
-    """Metrics of one server, in a registry of their own."""
+    """One server's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = registry = prometheus_client.CollectorRegistry()
@@ -51,7 +51,7 @@ class Metrics:
         self._latency.labels(protocol, signature).observe(seconds)
 
     def batch(self, signature: str, rows: int, seconds: float) -> None:
-        """Count a call of the model."""
+        """Count a call to the model."""
         self._batches.labels(signature).observe(rows)
         self._batch_seconds.labels(signature).observe(seconds)
 

@@ -56,7 +56,7 @@ _LINGER_SECONDS = 5.0
 
 
 class _Receiver:
-    """Messages of a request, and whether the last has arrived."""
+    """A request's messages, and whether the last has arrived."""
 
     def __init__(self, receive: Receive):
         self._receive = receive
@@ -218,7 +218,7 @@ def _too_large(most: int, packed: bool) -> RequestError:
 
 
 def _key(request: Request) -> str | None:
-    """Return the API key of a request."""
+    """Return a request's API key."""
     kind, _, key = request.headers.get("authorization", "").partition(" ")
     return key.strip() if kind.lower() == "bearer" else request.headers.get("x-api-key")
 

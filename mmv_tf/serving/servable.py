@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Served SavedModel: its version, its signatures, and calls to them."""
+"""A served SavedModel: its version, its signatures, and calls to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TensorInfo:
     Attributes:
       dtype: TensorFlow's type.
       shape: shape; None for an axis of any size.
-      limits: limits from the input contract; empty without a contract.
+      limits: limits from the input contract; empty if there is none.
     """
 
     dtype: tf.DType
@@ -46,8 +46,8 @@ class Signature:
 class Servable:
     """A loaded version of a model.
 
-    Any SavedModel works if its signatures are named and have the batch as first axis. Those written
-    by `mmv_tf.publishing` have an input contract, against which requests are checked.
+    Any SavedModel works if its signatures are named and have the batch as their first axis. Those
+    written by `mmv_tf.publishing` have an input contract, against which requests are checked.
 
     Args:
       path: a folder of numbered versions, of which the newest is used, or a SavedModel.

@@ -30,7 +30,7 @@ def run(settings: ServerSettings, announce: Callable[[str], None] = print) -> No
 
     Args:
       settings: the server's settings.
-      announce: called once the server is ready, with a line that has its URLs.
+      announce: called once the server is ready, with a line that contains its URLs.
 
     Raises:
       ValueError: the model can't be loaded.

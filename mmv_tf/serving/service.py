@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Common part of both protocols: the model, its state, and request handling."""
+"""The part common to both protocols: the model, its state, and request handling."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Service:
 
     @property
     def version(self) -> int:
-        """The version of the model; 0 while it loads."""
+        """The model's version; 0 while it loads."""
         return self._servable.version if self._servable else 0
 
     @property
@@ -151,7 +151,7 @@ class Service:
         """Count a request as active and yield its deadline.
 
         Raises:
-          RequestError: 503 at once if there are too many, or none are accepted.
+          RequestError: 503, immediately, if there are too many requests or none are accepted.
         """
         self.check_free()
         self._active += 1

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a server: addresses, limits, timeouts. All defaults are ours."""
+"""Server settings: addresses, limits, timeouts. All defaults are ours."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _HEALTH_CONNECTIONS = 16
 
 @dataclasses.dataclass(frozen=True)
 class ServerSettings:
-    """Settings of a server.
+    """Server settings.
 
     Args:
       model_base_path: a folder of numbered versions, of which the newest is served, or one
         SavedModel.
       model_name: name in URLs and requests.
       host: address to listen on. Any address other than loopback needs an API key.
-      rest_port, grpc_port: ports; 0 for any free port; None as the gRPC port disables gRPC.
+      rest_port, grpc_port: ports; 0 for any free port; a gRPC port of None disables gRPC.
       api_key: key required in every request except health checks; None for no key.
       batching: whether to batch waiting requests of the same shape.
-      max_batch_rows, max_batch_bytes: limits of one call of the model; a request with more rows is
+      max_batch_rows, max_batch_bytes: limits on one call to the model; a request with more rows is
         split into several calls.
       batch_wait: seconds that a request waits for others while the model is idle.
-      executors: number of concurrent calls of the model.
-      max_queue: number of requests that may wait; the next request gets 503 at once.
+      executors: number of concurrent calls to the model.
+      max_queue: number of requests that may wait; the next request gets 503 immediately.
       max_connections: number of concurrent HTTP connections, and the same number for gRPC; fewer if
         there are too few file descriptors. Beyond that, connections whose clients keep the server
         waiting longest are closed.
-      allowed_hosts: host names to serve besides those of localhost. On a loopback address all
+      allowed_hosts: host names to serve besides those of localhost. On a loopback address, all
         others are refused, because any site may point its name here.
       allowed_origins: sites whose pages may send requests, such as "https://example.org".
       max_body_bytes: maximum size of an HTTP request.
-      max_message_bytes: maximum size of a gRPC request. Lower, as a proto may expand to 24 times
-        its size.
+      max_message_bytes: maximum size of a gRPC request. Lower than for HTTP, because a proto may
+        expand to 24 times its size.
       max_json_bytes: maximum memory of a parsed JSON request, estimated from its punctuation.
       max_input_bytes: maximum size of one request's tensors; a JPEG frame counts as decoded.
       max_rows: maximum number of rows in one request.
@@ -57,7 +57,7 @@ class ServerSettings:
     model_base_path: str | os.PathLike[str]
     model_name: str = "mmv"
     host: str = "127.0.0.1"
-    rest_port: int = 8501  # as TensorFlow Serving
+    rest_port: int = 8501  # as in TensorFlow Serving
     grpc_port: int | None = 8500
     api_key: str | None = None
     batching: bool = True

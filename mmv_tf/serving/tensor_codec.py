@@ -31,7 +31,7 @@ def decode(message: Any, data: bytes) -> Any:
     """Parse bytes as a proto of the same class as `message`.
 
     Raises:
-      RequestError: 400 if they are something else.
+      RequestError: 400 if they are not such a proto.
     """
     try:
         message.ParseFromString(data)

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from mmv_tf.serving.errors import BODY_TIMEOUT, UNAVAILABLE, RequestError
 from mmv_tf.serving.memory import Reservation
 
-# Ours. Seconds before an upload may be cut off, and that an upload waits if there is no room: a
-# body of 64 MiB takes a tenth of that locally.
+# Ours: seconds before an upload may be cut off, and seconds that an upload waits if there is no
+# room; a body of 64 MiB takes a tenth of that locally.
 _PATIENCE = 1.0
 
 
@@ -49,7 +49,7 @@ class Uploads:
                 upload.gone.set()
 
     async def hold(self, share: Reservation, size: int, own: Upload | None = None) -> None:
-        """Count the bytes of a request; if memory is short, cut off uploads slower than its own.
+        """Count a request's bytes; if memory is short, cut off uploads slower than its own.
 
         Raises:
           RequestError: 503 if that does not free enough.
@@ -110,7 +110,7 @@ class Uploads:
 
 
 class Upload:
-    """The upload of one request.
+    """One request's upload.
 
     Attributes:
       started: start time on the event loop's clock.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a request's tensors against a signature, before the model runs.
+"""Checks a request's tensors against a signature, before the model runs.
 
 An error that is found here can't fail the other requests of a batch.
 """

@@ -35,18 +35,18 @@ SHARED = "state"  # common to all workers, written by the first
 
 
 class BrokenCheckpointError(ValueError):
-    """The files of a checkpoint are not as written."""
+    """A checkpoint's files are not as they were written."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Restored:
-    """The result of a restoration.
+    """The result of restoring a checkpoint.
 
     Attributes:
-      path: folder of the checkpoint.
-      step: step of the checkpoint.
-      own: whether this worker's own part was also restored; it is not if another number of workers
-        wrote the checkpoint.
+      path: the checkpoint folder.
+      step: the checkpoint's step.
+      own: whether this worker's own part was also restored; it is not if a different number of
+        workers wrote the checkpoint.
     """
 
     path: pathlib.Path
@@ -55,23 +55,23 @@ class Restored:
 
 
 class CheckpointStore:
-    """Checkpoints of a run, "checkpoints/step-00000120" and so on.
+    """A run's checkpoints, "checkpoints/step-00000120" and so on.
 
     A checkpoint is written under another name and renamed when it is complete and on disk, so that
     a kill at any moment leaves the previous checkpoints intact. Its `checkpoint.json` holds the
-    step, metrics, and size and SHA-256 of each file, which are checked on reading.
+    step, the metrics, and the size and SHA-256 of each file, which are checked on reading.
 
     Args:
       directory: the run folder.
       keep: number of newest checkpoints to keep.
       best_metric, best_is: also keep the checkpoint whose metric is the "least" or "most", among
         checkpoints with that metric.
-      worker, workers: index of this process, and number of processes that write a checkpoint
+      worker, workers: this process's index, and the number of processes that write a checkpoint
         together.
       barrier: returns when all workers have called it.
 
     Raises:
-      ValueError: `best_is` has another value, or `keep` is less than 1.
+      ValueError: `best_is` is neither, or `keep` is less than 1.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class CheckpointStore:
         """Fetch the common part of a checkpoint, which in this store is already local."""
 
     def finished(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context that ends, even by an error, only once all checkpoints are kept."""
+        """Return a context that ends, even on an error, only once all checkpoints are kept."""
         return contextlib.nullcontext()
 
     def best(self) -> pathlib.Path | None:
-        """Return the checkpoint with the best metric, the oldest of equals; None if none has it."""
+        """Return the checkpoint with the best metric, the oldest if tied; None if none has it."""
         found: list[tuple[float, pathlib.Path]] = []
         for path in self.paths():
             try:
@@ -168,7 +168,7 @@ class CheckpointStore:
     def _put_in_place(
         self, partial: pathlib.Path, path: pathlib.Path, manifest: dict[str, Any]
     ) -> None:
-        """Write the manifest to a folder of files that are on disk; give the folder its name."""
+        """Write the manifest to a folder whose files are on disk, and give the folder its name."""
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         (partial / MANIFEST).write_text(text, encoding="utf-8")
         files_lib.flush(partial / MANIFEST)
@@ -233,7 +233,7 @@ def described(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 
 def step_of(path: pathlib.Path) -> int:
-    """Return the step of a checkpoint folder."""
+    """Return a checkpoint folder's step."""
     return int(path.name.rpartition("-")[2])
 
 
@@ -255,8 +255,8 @@ def check(path: pathlib.Path, only: str = "") -> dict[str, Any]:
     """Compare a checkpoint's files with its manifest, and return the manifest.
 
     Args:
-      path: folder of the checkpoint.
-      only: prefix of the names of the files to compare.
+      path: the checkpoint folder.
+      only: compare only the files whose names have this prefix.
 
     Raises:
       BrokenCheckpointError: a file is missing, truncated or changed.

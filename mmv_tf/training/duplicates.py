@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips that occur more than once in a batch: ids that let the loss mask them, and a warning.
 
-A clip that occurs twice in a batch, even in two crops, is a false negative of itself; so, to a
+A clip that occurs twice in a batch, even as two crops, is a false negative of itself; so, to a
 lesser degree, is a neighboring clip of the same film.
 """
 
@@ -40,9 +40,9 @@ def check(mask: str) -> None:
 
 
 def ids_of(batch: dict[str, tf.Tensor], mask: str) -> tf.Tensor | None:
-    """Return the ids by which the rows of a batch are masked; see `losses.mil_nce`.
+    """Return the ids by which a batch's rows are masked; see `losses.mil_nce`.
 
-    Names are compared across all data sets of a mixture.
+    Names are compared across all data sets in a mixture.
 
     Args:
       batch: see `Reader`, with eager tensors.
@@ -100,7 +100,7 @@ def warn_of_small_data(source: Input, batch_size: int, mask: str) -> None:
 
     Args:
       source: the training data.
-      batch_size: size of the global batch.
+      batch_size: the global batch size.
       mask: one of `MASKS`.
     """
     shares = counts_before(batch_size, source.weights)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Training run from a configuration: model, data, loop, model file."""
+"""Runs training from a configuration: model, data, loop, model file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run(
         card (training.json) and finally model.keras. An unfinished run with the same settings and
         data resumes; a finished run is not changed. Several workers share the folder; it is
         locked against other runs.
-      evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` has, the
+      evaluate: see `Trainer.run`. If it has an attribute `parts`, as `HeldOutRetrieval` does, the
         data that it reads are checked before the run starts; see `validation.choose_parts`.
 
     Returns:
@@ -119,12 +119,12 @@ def _save_start(model: EmbeddingGraph, start: run_folder.Start, directory: pathl
 def _resolved(
     config: ml_collections.ConfigDict, directory: pathlib.Path, source: EmbeddingGraph | None
 ) -> ml_collections.ConfigDict:
-    """Return a configuration whose omitted data settings come from the model of `init_from`.
+    """Return a configuration whose omitted data settings come from the model in `init_from`.
 
     Args:
       config: the run's configuration.
-      directory: the run folder; a run that has started has the settings.
-      source: the model in `init_from` of a new run.
+      directory: the run folder; if a run has started there, it holds the settings.
+      source: the model that a new run's `init_from` names.
     """
     if config.data.num_frames or not config.get("init_from", ""):
         return config

@@ -26,7 +26,7 @@ class FiniteCheck:
 
     Args:
       objective: the training objective.
-      limit: number of consecutive steps that stops the run.
+      limit: number of consecutive such steps after which the run stops.
       scaled: whether the loss is scaled dynamically.
     """
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Embeds a batch: the embeddings that an objective compares."""
+"""Embeds a batch in the form that an objective compares."""
 
 from __future__ import annotations
 

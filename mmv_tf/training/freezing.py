@@ -3,7 +3,7 @@
 """Parts of a model that training does not change, and learning rates of the other parts.
 
 A name or pattern (see `fnmatch`) stands for a backbone ("video"), for all heads ("heads") or one
-head ("heads/video_to_fine", "video_to_fine"), or for layers of a backbone ("video/Mixed_3*",
+head ("heads/video_to_fine", "video_to_fine"), or for a backbone's layers ("video/Mixed_3*",
 "audio/group_0"); `layer_names` lists them all. A match includes everything inside it.
 
 Frozen batch norms use their moving statistics and do not update them.
@@ -102,7 +102,7 @@ class Freezing:
 
     Attributes:
       variables: the variables that training changes, in the model's order.
-      multiples: multiple of the learning rate of each variable, floats.
+      multiples: each variable's multiple of the learning rate, floats.
 
     Raises:
       ValueError: a pattern matches nothing, nothing is left to train, or a learning rate is not
@@ -157,7 +157,7 @@ def _multiples(
     learning_rates: Mapping[str, float],
     frozen: Mapping[str, str],
 ) -> dict[int, float]:
-    """Return the multiple of each variable by id; longer patterns come later and win."""
+    """Return each variable's multiple by id; longer patterns come later and win."""
     found: dict[int, float] = {}
     for pattern, multiple in sorted(learning_rates.items(), key=lambda item: len(item[0])):
         _check_multiple(pattern, multiple)

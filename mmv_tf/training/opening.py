@@ -87,7 +87,7 @@ def find_network(source: Path) -> pathlib.Path:
 
 
 def _imported(path: pathlib.Path, vocabulary: Any) -> EmbeddingGraph:
-    """Return the model of a released file."""
+    """Return the model from a released file."""
     with open(path, "rb") as file:
         begin = file.read(1)
     if begin not in _RELEASED:

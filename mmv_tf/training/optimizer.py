@@ -17,7 +17,7 @@ _INITIAL = 2.0**15
 
 _GROWTH_STEPS = 2000
 
-# Parts of the names of variables that Adam does not decay.
+# Substrings in the names of variables that Adam does not decay.
 _NOT_DECAYED = ("bias", "gamma", "beta")
 
 
@@ -25,11 +25,11 @@ class LossScale:
     """The factor by which the loss is multiplied before differentiation.
 
     It is halved when a gradient overflows, which skips that step, and doubled after 2000 steps
-    without.
+    without an overflow.
 
     Args:
       initial: the first scale.
-      growth_steps: number of steps without overflow until the scale is doubled.
+      growth_steps: number of steps without overflow after which the scale is doubled.
     """
 
     def __init__(self, initial: float = _INITIAL, growth_steps: int = _GROWTH_STEPS):
@@ -144,7 +144,7 @@ class LARS(keras.optimizers.Optimizer):
         w <- w - v
 
     Vectors and scalars (biases, and the scales and offsets of batch norm) use plain momentum,
-    without decay and scaling, as is usual.
+    without decay or scaling, as is usual.
 
     Args:
       learning_rate: a number or a schedule.
@@ -234,7 +234,7 @@ class WeightAverages:
 
     @contextlib.contextmanager
     def in_place_of_weights(self) -> Iterator[None]:
-        """Set the model's weights to the averages within the block, and restore them after it."""
+        """Set the model's weights to the averages within the block, and restore them afterwards."""
         weights = [weight.numpy() for weight in self._weights]
         self.put_in_place()
         try:

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks before a run starts: directories, manifests, splits, modalities and pairs.
 
-Without them, a missing split would show only at the first evaluation, after hours. Only manifests
-are read here, so this is fast. One error names all problems.
+Without them, a missing split would show up only at the first evaluation, after hours. Only
+manifests are read here, so this is fast. One error names all problems.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mmv_tf.data.records.manifests import read_manifest
 from mmv_tf.data.records.shard_files import ShardFolder
 from mmv_tf.losses import PAIRS
 
-# Key of a manifest's counts of a split's clips by modality, and its name in messages.
+# Key under which a manifest counts a split's clips by modality, and its name in messages.
 _COUNTS = {
     "video": ("num_with_video", "pictures"),
     "audio": ("num_with_audio", "sound"),
@@ -42,7 +42,7 @@ def check(
 
     Args:
       config: the run's configuration; see `configs/`.
-      evaluated: settings of the readers for evaluation during training.
+      evaluated: reader settings for evaluation during training.
 
     Raises:
       ValueError: something is missing; the message names everything.
@@ -75,7 +75,7 @@ def evaluation_problems(reader: ml_collections.ConfigDict) -> list[str]:
 
 @dataclasses.dataclass
 class _Looked:
-    """Contents of a data set's manifest for the splits that are read; None without a manifest."""
+    """Manifest contents for the splits that are read; None if the data set has no manifest."""
 
     directory: str
     splits: str
@@ -131,7 +131,7 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
-    """Return the sum, or None if a value is unknown, as in manifests of older versions."""
+    """Return the sum, or None if a value is unknown, as in manifests from older versions."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 

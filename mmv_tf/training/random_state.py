@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""State of random generators for checkpoints, and seeds for deterministic runs."""
+"""The state of random generators, for checkpoints, and seeds for deterministic runs."""
 
 from __future__ import annotations
 

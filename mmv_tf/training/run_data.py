@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Digest of a training run's data, stored in its folder: a run resumes only on the same data."""
+"""A digest of a training run's data, stored in its folder: a run resumes only on the same data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class RunData:
     def check(self, directory: pathlib.Path) -> None:
         """Compare the data with the data that a run was started on.
 
-        A run of an older version, without a description of its data, passes.
+        A run from an older version, without a description of its data, passes.
 
         Raises:
           ValueError: they differ; the message names the data folder and the difference.

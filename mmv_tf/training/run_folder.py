@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Folder of a training run: its model, settings and checkpoints."""
+"""A training run's folder: its model, settings and checkpoints."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _MAY_CHANGE = (
     "training.profile",
     "training.save_iterator",
 )
-_LOGGING = "training.logging"  # all settings in it; runs of earlier versions lack the section
+_LOGGING = "training.logging"  # all settings in it; runs from earlier versions lack the section
 # Settings that do affect it if the run may stop early, or uses its best checkpoint's weights.
 _CHOOSE_THE_END = (
     "training.best_is",
@@ -65,7 +65,8 @@ _CHOOSE_THE_END = (
     "training.evaluate_every_steps",
     "training.evaluate_split",
 )
-# Settings that runs of earlier versions lack, and the values that train as those versions did.
+# Settings that runs from earlier versions lack, and the values with which training works as in
+# those versions.
 _FORMERLY: dict[str, Any] = {
     "init_from": "",
     "init_partial": False,
@@ -85,7 +86,7 @@ class Start:
 
     Attributes:
       init_from: source of the weights; "" if all are random.
-      taken: parts with the weights of the source.
+      taken: parts with the source's weights.
       new: parts with random weights.
       unused: parts from the source that no pair of the objective compares; they do not change.
     """
@@ -104,7 +105,7 @@ def save_start(start: Start, directory: pathlib.Path) -> None:
 def read_start(directory: pathlib.Path) -> Start:
     """Return the origin of the parts of a run's model.
 
-    A run of an earlier version started with random weights.
+    A run from an earlier version started with random weights.
 
     Raises:
       ValueError: the file is damaged.
@@ -136,7 +137,7 @@ def load_model(path: str | os.PathLike[str], dtype: str | None = None) -> keras.
     If a run averages its weights, the averages are loaded.
 
     Raises:
-      ValueError: there is no model, the file is not one, or the dtype does not exist.
+      ValueError: there is no model, the file does not hold one, or the dtype does not exist.
     """
     model = _read_model(pathlib.Path(path))
     return model if dtype is None else in_precision(model, dtype)
@@ -162,7 +163,7 @@ def _read_model(path: pathlib.Path) -> keras.Model:
 
 
 def initial_file(directory: str | os.PathLike[str]) -> pathlib.Path:
-    """Return the path of a run's untrained model, whether it exists or not.
+    """Return the path to a run's untrained model, whether it exists or not.
 
     This is the file's former name if only that file exists.
     """
@@ -218,12 +219,12 @@ def make_checkpoint(model: keras.Model, **others: Any) -> tf.train.Checkpoint:
 def as_begun(
     config: ml_collections.ConfigDict, directory: pathlib.Path
 ) -> ml_collections.ConfigDict:
-    """Return settings that resume a run of an earlier version as it was started.
+    """Return settings that resume a run from an earlier version as it was started.
 
     Clips that occur twice in a batch were not masked then, and stay unmasked.
 
     Args:
-      config: settings, perhaps of an earlier version, which lack some. If they set
+      config: settings, perhaps from an earlier version, which lack some. If they set
         `mask_duplicates` to a non-default value, it is kept.
       directory: the run folder, with or without a run in it.
     """
@@ -253,7 +254,7 @@ def as_begun(
 
 
 def save_config(config: ml_collections.ConfigDict, directory: pathlib.Path) -> None:
-    """Write a run's settings; a run of an earlier version stays recognizable, see `as_begun`."""
+    """Write a run's settings; a run from an earlier version stays recognizable, see `as_begun`."""
     settings = json.loads(config.to_json())
     before = _read_config(directory)
     for key, value in _FORMERLY.items():
@@ -308,21 +309,21 @@ def _read_config(directory: pathlib.Path) -> dict[str, Any] | None:
 
 
 def extends(config: ml_collections.ConfigDict, directory: pathlib.Path) -> int | None:
-    """Return the steps of the run in a folder if a configuration has more, otherwise None."""
+    """Return the number of steps of the run in a folder if a configuration has more, else None."""
     before = _read_config(directory)
     steps: int | None = None if before is None else before["training"]["steps"]
     return steps if steps is not None and steps < config.training.steps else None
 
 
 def set_aside(directory: pathlib.Path, steps: int) -> pathlib.Path:
-    """Rename the finished model of a run that is extended, and return its new name."""
+    """Rename the finished model of an extended run, and return its new name."""
     kept = directory / f"model-{steps:08d}.keras"
     files.put_in_place(directory / MODEL_FILE, kept)
     return kept
 
 
 def data_settings(directory: pathlib.Path, keys: Sequence[str]) -> dict[str, Any]:
-    """Return the data settings named `keys` of the run in a folder."""
+    """Return the data settings named `keys` from the run in a folder."""
     data = read_json(directory / CONFIG_FILE, {"data": {}})["data"]
     return {key: data[key] for key in keys if key in data}
 

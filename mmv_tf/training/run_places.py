@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Location of a run: a folder that all workers share, or an object store."""
+"""A run's location: a folder that all workers share, or an object store."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class RunPlace:
         """Store what the first worker has written besides checkpoints."""
 
     def steps_taken(self) -> int:
-        """Return the step of the newest checkpoint, or 0 without one."""
+        """Return the step of the newest checkpoint, or 0 if there is none."""
         return max(map(step_of, CheckpointStore(self.directory).paths()), default=0)
 
     def checkpoints(
@@ -96,7 +96,7 @@ class StoredRun(RunPlace):
 
     Args:
       directory: the working copy, a path in the mirror.
-      url: URL of the folder in the store.
+      url: the folder's URL in the store.
     """
 
     def __init__(self, directory: pathlib.Path, url: str):
@@ -134,14 +134,14 @@ class StoredRun(RunPlace):
         """Upload the files that are new or changed."""
         self._check()
         present = [name for name in _BEGUN if (self.directory / name).exists()]
-        # The model of a run that is extended already has another name, which goes first.
+        # If a run is extended, its model already has another name, and goes first under that name.
         self._publish_log()
         self.store.remove([name for name in _BEGUN if name not in present])
         for name in present:
             mirror.push(self.directory / name)
 
     def steps_taken(self) -> int:
-        """Return the step of the newest complete checkpoint in the store, or 0 without one."""
+        """Return the step of the newest complete checkpoint in the store, or 0 if there is none."""
         names = complete_checkpoints(self.store)
         return max((step_of(pathlib.Path(name)) for name in names), default=0)
 
@@ -173,7 +173,7 @@ class StoredRun(RunPlace):
                 path.unlink(missing_ok=True)
 
     def _remove_leftovers(self) -> None:
-        """Remove what killed programs left: half checkpoints there, and others here."""
+        """Remove incomplete checkpoints from the store, and local ones that it lacks."""
         there = complete_checkpoints(self.store)
         half = [
             name
@@ -190,7 +190,7 @@ class StoredRun(RunPlace):
             self._publish_log()
 
     def _publish_log(self) -> None:
-        """Upload what is new or longer of all other files, which may grow meanwhile."""
+        """Upload all other files that are new or changed; they may grow during the upload."""
         for path in self._log_files():
             name = path.relative_to(self.directory).as_posix()
             status = path.stat()
@@ -213,6 +213,6 @@ class StoredRun(RunPlace):
 
 
 def open_run(directory: pathlib.Path) -> RunPlace:
-    """Return the location of a run: in a store if the folder is a mirror of one."""
+    """Return a run's location: in a store if the folder is a mirror of one."""
     url = url_of(directory)
     return RunPlace(directory) if url is None else StoredRun(directory, url)

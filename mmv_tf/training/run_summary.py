@@ -47,7 +47,7 @@ _FORM = {
 
 
 def read_summary(directory: pathlib.Path) -> dict[str, Any]:
-    """Return the facts about the run in a folder; empty for a run of an earlier version.
+    """Return the facts about the run in a folder; empty for a run from an earlier version.
 
     Returns:
       A dict with "data" (for each data set "name", "splits", "clips", "captions", "sources" and
@@ -66,12 +66,12 @@ def read_summary(directory: pathlib.Path) -> dict[str, Any]:
 def summarized(
     directory: pathlib.Path, readers: Sequence[Reader], strategy: tf.distribute.Strategy
 ) -> Iterator[None]:
-    """Write the facts about the run in a folder, and its time when the context ends in any way.
+    """Write the facts about the run in a folder and, however the context ends, its time.
 
     Args:
       directory: the run folder.
       readers: readers of the training data.
-      strategy: strategy of the run.
+      strategy: the run's strategy.
     """
     before = read_summary(directory).get("seconds", 0.0)
     facts = {

@@ -1,10 +1,10 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Start of a run: a new model, or one with the weights of another (the setting `init_from`).
+"""The start of a run: a new model, or one with the weights of another (the setting `init_from`).
 
-From a model's weights a run takes complete parts, backbones and heads, and with them the tokenizer
-and the settings of the log-mel spectrograms. A model section without a video backbone takes the
-architecture too.
+From that model, a run takes complete parts, backbones and heads, and with them the tokenizer and
+the log-mel settings. If the model section has no video backbone, the run takes the architecture
+too.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def _take_weights(
 ) -> tuple[list[str], list[str]]:
     """Set the weights of a model's parts that match; return their names and those of the others.
 
-    Heads of another kind of graph are new without any request.
+    If the source has another kind of graph, heads that don't match are new even without
+    `init_partial`.
     """
     taken, new, problems = [], [], []
     theirs = source.parts()
@@ -169,7 +170,7 @@ def _metadata(config: ml_collections.ConfigDict, inherited: Mapping[str, Any]) -
 
 
 def _words(config: ml_collections.ConfigDict) -> tuple[Any, Any]:
-    """Return the words and vectors of the setting `word_vectors`, or None and None."""
+    """Return the words and vectors from the setting `word_vectors`, or None and None."""
     if not config.word_vectors:
         return None, None
     words, vectors = load_word_vectors(_word_file(config.word_vectors))
@@ -179,7 +180,7 @@ def _words(config: ml_collections.ConfigDict) -> tuple[Any, Any]:
 
 
 def _word_file(name: str) -> str:
-    """Return the path of word vectors, which are fetched if they are in a store."""
+    """Return the path to word vectors, which are fetched if they are in a store."""
     if is_remote(name) and name.endswith(".npy"):
         brought(f"{name.removesuffix('.npy')}.txt")  # their words
     return brought(name)
@@ -191,7 +192,7 @@ def _takes_all(config: ml_collections.ConfigDict) -> bool:
 
 
 def _like(source: EmbeddingGraph, config: ml_collections.ConfigDict) -> EmbeddingGraph:
-    """Return a model with the backbones of the source, in the configuration's graph."""
+    """Return a model with the source's backbones, in the configuration's graph."""
     given = [name for name in _SECTIONS if config.model.get(name) is not None]
     if given:
         raise ValueError(
@@ -222,7 +223,7 @@ def _like(source: EmbeddingGraph, config: ml_collections.ConfigDict) -> Embeddin
 
 
 def _described(source: EmbeddingGraph, config: ml_collections.ConfigDict) -> EmbeddingGraph:
-    """Return the configuration's model, with the tokenizer and log-mel of the source."""
+    """Return the configuration's model, with the source's tokenizer and log-mel."""
     section = with_metadata(config)
     tokenizer: WordTokenizer | None = None
     words: tuple[Any, Any] = (None, None)

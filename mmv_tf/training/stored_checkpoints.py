@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 # Ours: time until the files of other workers, who upload at the same time, are in the store.
 _OTHERS_SECONDS = 600.0
 _POLL_SECONDS = 0.5
-# One more than the newest: a step's checkpoint may be rewritten, and is incomplete meanwhile.
+# One more than the newest: a step's checkpoint may be rewritten, and is incomplete while that
+# happens.
 _LEAST_KEPT = 2
 
 
@@ -52,7 +53,7 @@ class Background:
 
     @contextlib.contextmanager
     def finished(self) -> Iterator[None]:
-        """Wait at the end of the block, however it ends; an error of the block takes precedence."""
+        """Wait at the end of the block, however it ends; an error in the block takes precedence."""
         try:
             yield
         except (OSError, ValueError):
@@ -68,18 +69,18 @@ class Background:
 
 
 class StoredCheckpoints(CheckpointStore):
-    """Checkpoints of a run in a store; the folder on this machine is a working copy.
+    """A run's checkpoints in a store; the folder on this machine is a working copy.
 
     The store has the same names as a folder. A checkpoint exists when its `checkpoint.json` does,
     which is uploaded last and removed first. Each worker uploads the files that it wrote, so
-    workers need no common disk. Only what is needed is fetched: `checkpoint.json` of each
-    checkpoint, and a worker's files of the checkpoint that it restores.
+    workers need no common disk. Only what is needed is fetched: each checkpoint's
+    `checkpoint.json`, and a worker's files from the checkpoint that it restores.
 
     Args:
       directory: the working copy of the run folder.
       store: the run folder in the store.
       check: raises an error if this process may no longer write there.
-      gather: takes this worker's text and returns the texts of all when all have called it.
+      gather: takes this worker's text and returns the texts of all workers once all have called it.
       completed: called on the uploading thread when a checkpoint is complete.
       keep, best_metric, best_is, worker, workers: see `CheckpointStore`; at least 2 are kept.
     """
@@ -120,11 +121,11 @@ class StoredCheckpoints(CheckpointStore):
         return self._best()
 
     def finished(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context that ends, even by an error, only once the last upload has finished."""
+        """Return a context that ends, even on an error, only once the last upload has finished."""
         return self.uploads.finished()
 
     def fetch(self, path: pathlib.Path) -> None:
-        """Fetch the common part of a checkpoint, unless it is here."""
+        """Fetch the common part of a checkpoint, unless it is already local."""
         self._fetch_needed(path.name, own=False)
 
     def save(
@@ -160,7 +161,7 @@ class StoredCheckpoints(CheckpointStore):
             self._known.add(path.name)
             part = path
             surplus = [old.name for old in self._surplus()]
-        # All workers know which checkpoints exist, so that they restore the same.
+        # All workers know which checkpoints exist, so that they restore the same one.
         self._names -= set(json.loads(self._gather(json.dumps(surplus))[0]))
         self.uploads.start(
             lambda: self._upload(part, path.name, list(written), files, former, surplus)
@@ -213,10 +214,10 @@ class StoredCheckpoints(CheckpointStore):
         return set(json.loads(self._gather(json.dumps(sorted(names)))[0]))
 
     def _fetch_needed(self, name: str, own: bool) -> dict[str, Any]:
-        """Fetch what this worker reads of a checkpoint, and return its manifest.
+        """Fetch the parts of a checkpoint that this worker reads, and return its manifest.
 
         Raises:
-          BrokenCheckpointError: the store's files are not as written.
+          BrokenCheckpointError: the store's files are not as they were written.
         """
         manifest = self._fetch_manifest(name)
         prefixes = [f"{checkpoints.SHARED}."]
@@ -285,7 +286,7 @@ class StoredCheckpoints(CheckpointStore):
 
 
 def open_checkpoints(directory: pathlib.Path) -> CheckpointStore:
-    """Return the checkpoints of a run to read, which may be in a store."""
+    """Return a run's checkpoints for reading; they may be in a store."""
     url = url_of(directory)
     if url is None:
         return CheckpointStore(directory)
@@ -293,7 +294,7 @@ def open_checkpoints(directory: pathlib.Path) -> CheckpointStore:
 
 
 def complete_checkpoints(store: Store) -> set[str]:
-    """Return the names of the checkpoints of a run in a store."""
+    """Return the names of a run's complete checkpoints in a store."""
     found = set()
     for name in store.list():
         folder, _, rest = name.partition("/")

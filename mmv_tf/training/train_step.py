@@ -27,7 +27,7 @@ from mmv_tf.training.optimizer import (
 from mmv_tf.training.run_folder import variables_of
 
 # Gradients are exchanged in packs of this size, ours. With TensorFlow's default of one pack, 143 MB
-# (the S3D-G FAC model) took 1.3 s between two processes with a core each; packs of 0.5 to 4 MB
+# (the S3D-G FAC model) took 1.3 s between two processes with one core each; packs of 0.5 to 4 MB
 # took 0.31 s, packs of 16 MB 0.44 s.
 _PACK_BYTES = 4 << 20
 
@@ -36,23 +36,23 @@ _Sums = tuple[list[tf.Tensor], tf.Tensor]
 
 
 class TrainStep:
-    """Computes and applies the gradient of a batch.
+    """Computes and applies a batch's gradient.
 
     The batch may be split into pieces, so that it need not fit into memory at once:
-      - `accumulate` pieces are separate small batches: the gradient is the mean of theirs, and each
-        piece has only its own negatives;
+      - `accumulate` pieces are separate small batches: the gradient is the mean of their gradients,
+        and each piece has only its own negatives;
       - `gradient_cache` pieces (Gao et al., arXiv 2101.06983) are embedded one after the other, the
         loss is computed on the whole batch, and its gradient flows back through the pieces, which
         are embedded once more for this. Batch norm still computes its statistics per piece.
 
-    A step whose loss or gradient is not finite changes no weight.
+    A step whose loss or gradient is not finite changes no weights.
 
     Args:
       model, objective, optimizer: the optimizer is built for the variables of `freezing`.
       strategy: the strategy under which they were created.
       training: settings; see `default_config` of the trainer.
       clip_norm: maximum norm of the whole, all-reduced gradient; 0 for no limit.
-      freezing: the variables to train; None for all.
+      freezing: the variables to train; None trains all.
 
     Raises:
       ValueError: settings contradict each other.

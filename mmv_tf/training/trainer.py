@@ -176,9 +176,9 @@ class Trainer:
           make_dataset: number of examples that this worker has already seen (and, with several
             workers, this worker's index and their number) -> a dataset of its batches, with
             batch_size / workers examples each; see `Reader.train`.
-          batch_size: size of the global batch.
+          batch_size: the global batch size.
           evaluate: called every `evaluate_every_steps` by the first worker; pass it to all or to
-            none. Its attribute `shown`, if it has one, is clips to log: name of the data set ->
+            none. Its attribute `shown`, if it has one, holds the clips to log: data set name ->
             `HeldOutClips`.
           hparams: settings to log.
           skipped: returns the number of records skipped so far, by reason.

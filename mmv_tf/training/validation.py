@@ -54,7 +54,7 @@ def is_due(training: ml_collections.ConfigDict, step: int) -> bool:
 def required_parts(
     training: ml_collections.ConfigDict, evaluate: Any
 ) -> tuple[ml_collections.ConfigDict, ...]:
-    """Return the reader settings of an evaluation that was requested, not of an automatic one."""
+    """Return the reader settings for an evaluation that was requested, not an automatic one."""
     asked = evaluate is not None and training.evaluate_every_steps > 0
     return tuple(getattr(evaluate, "parts", {}).values()) if asked else ()
 
@@ -68,8 +68,8 @@ def choose_parts(config: ml_collections.ConfigDict, evaluate: Any) -> Any:
     Args:
       config: the run's configuration; see `configs/`.
       evaluate: see `Trainer.run`; those data sets are removed from its attribute `parts`, if it has
-        one: name -> settings of a reader. Its attribute `names`, if it has one, lists the metrics
-        that it may find.
+        one: name -> reader settings. Its attribute `names`, if it has one, lists the metrics that
+        it may return.
 
     Raises:
       ValueError: early stopping needs an evaluation that does not exist, or another metric.
@@ -127,12 +127,12 @@ class EarlyStop(tf.train.experimental.PythonState):
 
     Args:
       patience: number of evaluations in a row without improvement after which to stop; 0 for never.
-      metric: name of the metric, such as "held_out/video_to_audio/R@1".
+      metric: the metric's name, such as "held_out/video_to_audio/R@1".
       best_is: "least" or "most".
 
     Attributes:
       best: the best value so far; None before the first evaluation.
-      best_step: step of the best value.
+      best_step: the best value's step.
       waited: number of evaluations since then.
       evaluated: step of the last evaluation.
 
@@ -216,11 +216,11 @@ def stopping_problems(patience: int, metric: str, best_is: str) -> list[str]:
 
 
 class Validation:
-    """Evaluations of a run: made by the first worker, shared with all.
+    """A run's evaluations: made by the first worker, shared with all.
 
     Args:
       training: training settings.
-      strategy: strategy of the run.
+      strategy: the run's strategy.
 
     Attributes:
       early_stop: count of evaluations without improvement.
@@ -239,13 +239,13 @@ class Validation:
 
     @property
     def state(self) -> dict[str, Any]:
-        """The state for checkpoints, by name; none without early stopping."""
+        """The state for checkpoints, by name; empty without early stopping."""
         return {"early_stop": self.early_stop} if self.early_stop.is_on else {}
 
     def is_missed(self, step: int) -> bool:
-        """Return whether early stopping lacks the evaluation of a step.
+        """Return whether early stopping lacks a step's evaluation.
 
-        This is so if the run was asked to stop in that step.
+        This happens if the run was asked to stop during that step.
         """
         lacks = self.early_stop.is_on and self.early_stop.evaluated != step
         return lacks and is_due(self._training, step)
@@ -264,8 +264,8 @@ class Validation:
           stop: returns whether this worker is asked to stop.
 
         Returns:
-          On all workers, the metrics of the first worker, with `PREFIX`, and whether it was asked
-          to stop. No metrics if it was interrupted.
+          On all workers, the first worker's metrics, with `PREFIX`, and whether it was asked to
+          stop. No metrics if it was interrupted.
         """
         found = evaluate() if self._worker == 0 else None
         metrics = None if found is None else {name: float(found[name]) for name in found}
@@ -284,8 +284,8 @@ class Validation:
 
         Args:
           model: the run's model.
-          best: folder of the best checkpoint.
-          step: last step of the run.
+          best: the best checkpoint's folder.
+          step: the run's last step.
 
         Returns:
           False if the checkpoint is damaged, which is reported by a warning.

@@ -67,10 +67,10 @@ _PLENTY = 1 << 16
 
 
 def find_cluster() -> Any:
-    """Return the resolver that knows the workers and the index of this worker.
+    """Return the resolver that knows the workers and this worker's index.
 
     Raises:
-      ValueError: the environment has neither.
+      ValueError: the environment has neither TF_CONFIG nor SLURM's variables.
     """
     if os.environ.get("TF_CONFIG"):
         return tf.distribute.cluster_resolver.TFConfigClusterResolver()
@@ -145,7 +145,7 @@ def losses_explained(strategy: tf.distribute.Strategy) -> Iterator[None]:
 
 
 def _lost_worker(strategy: tf.distribute.Strategy, message: str) -> str:
-    """Return the worker that an error is about, if it names one other than this."""
+    """Return the worker that an error is about, if it names one other than this one."""
     chiefs = len(strategy.cluster_resolver.cluster_spec().as_dict().get("chief", ()))
     named = re.findall(r"/job:(chief|worker)/(?:replica:\d+/)?task:(\d+)", message)
     numbers = {int(task) + (chiefs if job == "worker" else 0) for job, task in named}
@@ -162,7 +162,7 @@ def gather_texts(strategy: tf.distribute.Strategy, text: str) -> list[str]:
         return [text]
     data = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
     lengths = _gather(strategy, np.array([len(data)], np.int32))[:, 0]
-    # TensorFlow crashes when it gathers rows of no elements.
+    # TensorFlow crashes when it gathers rows without elements.
     padded = np.zeros(max(1, lengths.max()), np.int32)
     padded[: len(data)] = data
     rows = _gather(strategy, padded)
@@ -203,7 +203,7 @@ def require_the_same(strategy: tf.distribute.Strategy, what: dict[str, Any]) -> 
 
 
 def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
-    """Gather int32 [n] of each replica to [replicas, n]."""
+    """Gather int32 [n] from each replica into [replicas, n]."""
     gathered = _gatherer(strategy)(tf.constant(row))
     found: np.ndarray = strategy.experimental_local_results(gathered)[0].numpy()
     return found
@@ -211,7 +211,7 @@ def _gather(strategy: tf.distribute.Strategy, row: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _gatherer(strategy: tf.distribute.Strategy) -> Any:
-    """Return the function of `_gather`, which is traced only once."""
+    """Return `_gather`'s function, which is traced only once."""
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.int32)])
     def gather(value: tf.Tensor) -> tf.Tensor:

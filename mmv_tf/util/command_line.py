@@ -151,7 +151,7 @@ def run(
 
     Args:
       main: takes [program name, *arguments] and returns the exit status, None for 0.
-      argv: the program's name and arguments; by default those of the command line.
+      argv: the program's name and arguments; by default, those of the command line.
       arguments: whether to allow arguments that are not flags.
     """
     if "traceback" not in flags.FLAGS:
@@ -224,8 +224,8 @@ def run_commands(
     """Run a program with subcommands: `PROGRAM COMMAND --flag=value ...`.
 
     Args:
-      commands: name -> its main, and a function that defines the command's flags, so that other
-        commands' flags are unknown. The function's docstring is shown as help.
+      commands: name -> a function that defines the command's flags, so that other commands' flags
+        are unknown, and the command's main. The former's docstring is shown as help.
       argv: see `run`.
       with_arguments: names of the commands that accept arguments other than flags.
     """

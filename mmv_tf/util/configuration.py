@@ -31,7 +31,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
 
     Args:
       path: a Python file with `get_config(arg)`, or the name of a configuration in the package,
-        such as "quickstart"; with an argument "FILE:ARG" or "NAME:ARG".
+        such as "quickstart"; with an argument, "FILE:ARG" or "NAME:ARG".
       overrides: see `override`.
 
     Returns:
@@ -53,7 +53,7 @@ def load_config(path: str, overrides: Sequence[str] = ()) -> ml_collections.Conf
 
 
 def config_file(name: str) -> pathlib.Path:
-    """Return the path of a configuration file, given its path or a name in the package.
+    """Return the path to a configuration file, given its path or a name in the package.
 
     Raises:
       ValueError: it does not exist; the error lists the names.
@@ -80,7 +80,7 @@ def _config_folder() -> pathlib.Path:
 
 
 def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Parse the argument of a configuration file: words separated by commas.
+    """Parse a configuration file's argument: words separated by commas.
 
     Args:
       arg: at most one word of each kind, in any order, such as "tsm50,runlocal".
@@ -108,13 +108,13 @@ def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
 def override(
     config: ml_collections.ConfigDict, settings: Sequence[str], flag: str
 ) -> ml_collections.ConfigDict:
-    """Change settings of a configuration in place, and lock it.
+    """Change settings in a configuration in place, and lock it.
 
     Args:
       config: the configuration.
       settings: "section.key=value"; `ml_collections.config_flags` parses the value as the setting's
         type.
-      flag: name of the flag for errors: --FLAG.section.key=value.
+      flag: the flag's name, for errors: --FLAG.section.key=value.
 
     Raises:
       UsageError: a setting is unknown (the closest is suggested), or a value has another type.
@@ -144,7 +144,7 @@ def override(
 def _entry(
     config: ml_collections.ConfigDict, key: str, flag: str
 ) -> tuple[ml_collections.ConfigDict, str]:
-    """Return the section of a setting, and its name there."""
+    """Return a setting's section, and its name there."""
     known = _keys(config)
     if key not in known:
         inside = [name for name in known if name.startswith(f"{key}.")]
@@ -181,7 +181,7 @@ _ANY: safe_files.Form = {}  # any dict
 
 
 def differences(old: Any, new: Any, key: str = "") -> list[tuple[str, Any, Any]]:
-    """Return differences of two nested dicts: (dotted key, old, new), with None if absent."""
+    """Return differences between two nested dicts: (dotted key, old, new), with None if absent."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return [] if old == new else [(key, old, new)]
     found = []

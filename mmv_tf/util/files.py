@@ -41,7 +41,7 @@ def check_regular(path: str | os.PathLike[str]) -> int:
 
 
 def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
-    """Return the content of a file.
+    """Return a file's content.
 
     Raises:
       ValueError: it has more than `max_bytes`.
@@ -56,7 +56,7 @@ def read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
     return pathlib.Path(path).read_bytes()
 
 
-# Part of the name of every unfinished file, to recognize leftovers of a killed program.
+# Part of every unfinished file's name, to recognize a killed program's leftovers.
 MARK = ".partial-"
 
 
@@ -65,8 +65,8 @@ def replacing(path: str | os.PathLike[str], sync: bool = True) -> Iterator[pathl
     """Yield a temporary name for a file or a folder, which becomes `path` after the block.
 
     If the block raises, its output is removed and `path` does not change. A file's bytes are synced
-    to the disk before it gets its name. A folder replaces nothing or an empty folder; replacing a
-    full folder can't be atomic and is left to the caller.
+    to the disk before it gets its name. A folder can replace only nothing or an empty folder;
+    replacing a full folder can't be atomic and is left to the caller.
 
     Example:
         with files.replacing("model.keras") as temporary:

@@ -12,7 +12,7 @@ def copies(tensor: tf.Tensor, count: int) -> list[tf.Tensor]:
 
     TensorFlow's AddN sums three or more gradients of one tensor in the order in which buffers
     become free, even with op determinism, and the order of floats changes the last digit. Here they
-    are summed two at a time. (Outside deterministic mode TensorFlow's arithmetic optimizer turns
+    are summed two at a time. (Outside deterministic mode, TensorFlow's arithmetic optimizer turns
     these sums into one AddN again, which is faster.)
 
     Args:

@@ -47,8 +47,8 @@ def load_keras_file(path: str | os.PathLike[str]) -> keras.Model:
     """Read a model.
 
     Raises:
-      ValueError: the file is damaged, not a model of mmv_tf, or declares a model that is larger
-        than the file.
+      ValueError: the file is damaged, not an mmv_tf model, or declares a model that is larger than
+        the file.
       OSError: it does not exist or can't be read.
     """
     check_regular(path)
@@ -108,7 +108,7 @@ def bounded_by(path: str | os.PathLike[str], *, blank: bool = False) -> Iterator
 
 
 def _form_of(value: Any, dtype: Any, scratch: tf.Graph) -> tuple[tuple[int, ...], tf.DType]:
-    """Return shape and dtype of a variable with this initial value, without computing it."""
+    """Return the shape and dtype of a variable with this initial value, without computing it."""
     if inspect.isfunction(value):
         # Keras' own variable states its shape at once; without it, a graph does.
         declared = inspect.getclosurevars(value).nonlocals.get("self")

@@ -102,7 +102,7 @@ class Graph:
 
 
 class _StandIn(keras.Operation):
-    """Replacement of a layer in a graph that only records calls."""
+    """Replacement for a layer in a graph that only records calls."""
 
     def __init__(self, layer: Any):
         super().__init__()

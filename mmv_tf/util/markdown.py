@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Quoting of untrusted text in Markdown."""
+"""Quotes untrusted text in Markdown."""
 
 from __future__ import annotations
 

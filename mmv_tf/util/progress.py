@@ -19,18 +19,18 @@ _LINE_SECONDS = 10.0
 class Progress:
     """A counter of work done, with its rate and the remaining time; use it as a context manager.
 
-    On a terminal it draws a tqdm bar. Elsewhere (a log, a pipe) it prints a line at most every ten
-    seconds and one at the end, such as
+    On a terminal, it draws a tqdm bar. Elsewhere (a log, a pipe), it prints a line at most every
+    ten seconds and one at the end, such as
 
         train: 120/600 steps (20%), 2.1 steps/s, 3:48 left, loss=4.21
 
     Args:
-      total: number of units, None if unknown.
+      total: number of units, or None if unknown.
       description: name of the work, in a word or two.
       unit: name of the units, in the plural.
       initial: units done in an earlier run that this run resumes. They count as done but not
         towards the rate.
-      file: file to write to; by default the current standard error.
+      file: file to write to; by default, the current standard error.
       line_seconds: minimum time between two plain lines.
     """
 
@@ -131,7 +131,7 @@ def progress(
     Args:
       work: the items.
       description, unit: see `Progress`.
-      total: number of items; by default `len(work)` if it has one.
+      total: number of items; by default, `len(work)` if it has one.
     """
     if total is None and isinstance(work, Sized):
         total = len(work)

@@ -21,7 +21,7 @@ def read_ahead(
     Args:
       read: called on one of the threads; its errors are raised here.
       items: the items.
-      threads: number of threads; one item more than that is being read or waiting at a time.
+      threads: number of threads; at any time, one more item than that is being read or waiting.
     """
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         ahead: collections.deque[concurrent.futures.Future[_Read]] = collections.deque()

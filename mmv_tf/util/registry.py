@@ -20,7 +20,7 @@ class Registry(Generic[_T]):
     Args:
       kind: noun for messages, such as "backbone".
       package: name of the package whose modules register the parts. They are imported before the
-        first lookup, so that a new module needs no mention elsewhere. None: the modules are
+        first lookup, so that a new module needs no mention elsewhere. None if the modules are
         imported by other means.
 
     Example:

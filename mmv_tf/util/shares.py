@@ -14,7 +14,7 @@ class Share:
     """One machine's share of the work.
 
     Attributes:
-      number: number of the share, from 1.
+      number: the share's number, from 1.
       count: number of shares.
 
     Raises:

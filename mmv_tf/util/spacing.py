@@ -12,6 +12,6 @@ def evenly_spaced(count: int, most: int) -> np.ndarray:
 
     Args:
       count: length of the sequence; 0 gives no index.
-      most: number of indices wanted, 1 at least; a single one is the first.
+      most: number of indices wanted, at least 1; a single one is the first.
     """
     return np.linspace(0, count - 1, min(most, count)).round().astype(int)

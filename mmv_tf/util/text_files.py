@@ -34,10 +34,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def read_text(path: pathlib.Path, max_bytes: int) -> str:
     r"""Read a file's text with "\n" line ends.
 
-    The text is UTF-8, or as its byte order mark indicates (UTF-16, UTF-32). Byte order
-    marks are removed, also at the start of later lines, for joined files. Lines end in "\n" or
-    "\r\n"; a lone "\r" ends a line only in a file without "\n" and is a space in others. No other
-    character ends a line (U+2028 and U+0085 are letters here). Zero bytes become spaces.
+    The text is UTF-8, or as its byte order mark indicates (UTF-16, UTF-32). Byte order marks are
+    removed, even at the start of later lines, as in joined files. Lines end in "\n" or "\r\n"; a
+    lone "\r" ends a line only in a file without "\n" and is a space in others. No other character
+    ends a line (U+2028 and U+0085 are letters here). Zero bytes become spaces.
 
     Raises:
       ValueError: the file is missing, too large or in another encoding.
@@ -85,13 +85,13 @@ def well_formed(text: str) -> str:
 def read_cells(path: pathlib.Path, text: str) -> Iterator[tuple[int, list[str]]]:
     r"""Yield (number of its first line, cells) for each row that is not blank.
 
-    In a `.tsv` a row is a line without quoting: '"' is an ordinary character. In any other file
-    cells are separated by commas and may be in double quotes, inside which commas, line ends and
-    doubled quotes are allowed.
+    In a `.tsv` file, a row is a line without quoting: '"' is an ordinary character. In any other
+    file, cells are separated by commas and may be in double quotes, inside which commas, line ends
+    and doubled quotes are allowed.
 
     Args:
       path: the file, for its suffix and for messages.
-      text: content of the file, from `read_text`.
+      text: the file's content, from `read_text`.
 
     Raises:
       ValueError: a quote is not closed, or something follows a closed quote; the message names the
@@ -141,7 +141,7 @@ def _last_opened(text: str, first: int, last: int) -> int | None:
 def printable_name(name: str | os.PathLike[str]) -> str:
     r"""Return a file name as UTF-8 text, with other bytes written as in "caf\xe9".
 
-    A path in the mirror of a store is called by its URL.
+    A path in a store's mirror is called by its URL.
 
     On Linux a name may be any bytes; Python represents such bytes as lone surrogates, which neither
     JSON nor a terminal accepts.

@@ -44,12 +44,12 @@ class Task:
     """Work on one file.
 
     Attributes:
-      function: function of a module, so that a child can import it; called with `arguments` and the
+      function: a module's function, so that a child can import it; called with `arguments` and the
         list of the parts' values, it yields a result for each, in order. Results are plain JSON.
-      name: name of the file, for messages.
+      name: the file's name, for messages.
       arguments: arguments common to all parts.
-      parts: (key, value) of each part; the key identifies the result and stays in the parent.
-      part_names: name of each part in messages, for parts with separate files.
+      parts: (key, value) for each part; the key identifies the result and stays in the parent.
+      part_names: each part's name in messages, for parts with separate files.
       kills: number of times that a process was killed during this task.
     """
 
@@ -66,12 +66,12 @@ class Task:
         return dataclasses.replace(self, parts=self.parts[index:], part_names=names)
 
     def name_of(self, index: int) -> str:
-        """Return the name of a part in messages."""
+        """Return a part's name in messages."""
         return self.part_names[index] if self.part_names else self.name
 
 
 class Runner(Protocol):
-    """Runner of tasks, local or elsewhere."""
+    """Runs tasks, locally or elsewhere."""
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
         """Yield (key, result or `Failure`) of every part, in any order.
@@ -202,7 +202,7 @@ class _Worker:
 
 
 class WorkerPool:
-    """Runner of tasks in child processes on this machine; a context manager that ends them.
+    """Runs tasks in child processes on this machine; a context manager that ends them.
 
     Args:
       processes: number of processes.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of a server's HTTP connections: their number, idle time and header size.
+"""Limits on a server's HTTP connections: their number, idle time and header size.
 
 A new connection is always accepted. If there are too many, the connection that has kept the server
 waiting longest is closed, so idle and slow clients lose first and health checks are answered.
@@ -33,12 +33,12 @@ _LOG_SECONDS = 60.0
 
 
 class Connections:
-    """Open connections of one server, for one event loop.
+    """One server's open connections, for one event loop.
 
     Args:
       most: maximum number of concurrent connections.
       head_timeout: seconds for a request's headers to arrive: for the first request after
-        connecting, for each further request after the previous answer.
+        connecting; for each further request, after the previous answer.
     """
 
     def __init__(self, most: int, head_timeout: float):
@@ -128,13 +128,13 @@ class Connections:
 
 
 class _Protocol(H11Protocol):
-    """Protocol of one connection.
+    """One connection's protocol.
 
     It uses h11. httptools, which Uvicorn prefers, does not limit headers, and drops the body of a
     request that offers another protocol (`Upgrade: h2c`).
 
     Attributes:
-      book: all connections of the server.
+      book: all of the server's connections.
       since: time of the last answer to the client, or of its connection.
     """
 

@@ -1,11 +1,11 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Refuses requests that pages of other sites make a browser send, and headers that are too long.
+"""Refuses requests that other sites' pages make a browser send, and headers that are too long.
 
-A page of another site can make a browser send requests to localhost, and a name that the site owns
-can be pointed at 127.0.0.1. So requests are answered only under the server's own names, and only
-unless the browser states that another site's page sent them. Programs send no such header and are
-not affected.
+Another site's page can make a browser send requests to localhost, and a name that the site owns can
+be pointed at 127.0.0.1. So requests are answered only under the server's own names, and only if the
+browser does not state that another site's page sent them. Programs send no such header and are not
+affected.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Gate:
-    """A filter of HTTP requests that are not meant for the server; WebSockets are refused.
+    """Filters out HTTP requests that are not meant for the server; WebSockets are refused.
 
     Args:
       app: the server's application.

@@ -32,7 +32,7 @@ _ESC10 = flags.DEFINE_string("esc10", None, "Folder of ESC-10; without it, only 
 def main(argv: list[str]) -> int:
     """Run the study; write its table and plot."""
     del argv
-    tf.get_logger().setLevel("ERROR")  # Each classifier is traced once; TensorFlow warns of it.
+    tf.get_logger().setLevel("ERROR")  # Each classifier is traced once; TensorFlow warns about it.
     config = _load_config([])
     output = pathlib.Path(_OUTPUT.value)
     esc10 = None if _ESC10.value is None else pathlib.Path(_ESC10.value)

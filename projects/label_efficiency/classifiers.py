@@ -74,7 +74,7 @@ def linear_scores(
       test: features of the test items.
       classes: number of classes.
       penalty: used if it can't be chosen on held-out groups.
-      seed: seed of the folds.
+      seed: seed for the folds.
 
     Returns:
       Scores float64 [test items, classes], averaged over windows.

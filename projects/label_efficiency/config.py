@@ -42,9 +42,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
     # The recipe of the protocol esc10_fine_tune, for both data sets and both starting points.
     config.fine_tune = ml_collections.ConfigDict(dataclasses.asdict(recipe("audio")))
-    # With few labels epochs are short; there are then more epochs, for at least this many steps.
+    # With few labels, epochs are short; there are then more epochs, for at least this many steps.
     config.min_steps = 100
-    # The penalty of a linear classifier with too few labels to choose one.
+    # The penalty for a linear classifier with too few labels to choose one.
     config.penalty = 0.01
 
     config.world = ml_collections.ConfigDict(
@@ -55,7 +55,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
             "epochs": 15,
         }
     )
-    # The test folds of each seed; with all labels one run takes minutes.
+    # The test folds of each seed; with all labels, one run takes minutes.
     config.esc10 = ml_collections.ConfigDict({"folds": (("1",), ("2",), ("3",))})
 
     if size == "runlocal":

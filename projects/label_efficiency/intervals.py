@@ -25,8 +25,8 @@ def mean_and_interval(
     Args:
       values: float [seeds, clips], such as 1 if a seed's classifier was correct; NaN for clips
         that were not tested with a seed.
-      groups: group of each clip, such as its recording.
-      resamplings, seed: number and seed of the draws.
+      groups: each clip's group, such as its recording.
+      resamplings, seed: number of and seed for the draws.
 
     Returns:
       The mean, and the lower and upper end at `CONFIDENCE`.

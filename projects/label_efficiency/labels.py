@@ -13,9 +13,9 @@ def draw_labeled(labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     Draws with the same seed are nested: a larger share contains the examples of a smaller share.
 
     Args:
-      labels: int [N], the class of each example.
+      labels: int [N], each example's class.
       share: in (0, 1].
-      seed: seed of the draw.
+      seed: seed for the draw.
 
     Returns:
       Indices of the drawn examples, int [n], in increasing order.

@@ -33,7 +33,7 @@ _Estimate = tuple[float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Results of one share of a data set's labels.
+    """Results for one share of a data set's labels.
 
     Attributes:
       share: share of the labels.

@@ -50,7 +50,7 @@ def run(
       config: as in projects/label_efficiency/config.py.
       directory: folder for results.json, written after each run, and for the network in models/
         with network.json. Existing results are not computed again.
-      esc10: folder of ESC-10; without it, only the narrated world is used.
+      esc10: the ESC-10 folder; without it, only the narrated world is used.
       on_run: called after each run.
 
     Returns:

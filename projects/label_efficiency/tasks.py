@@ -41,9 +41,9 @@ class Task:
     Attributes:
       name: `WORLD` or `ESC10`.
       modality: modality of the trained backbone.
-      classes: names of the classes.
+      classes: class names.
       divisions: name -> division.
-      divisions_of: names of the divisions for each of the study's seeds.
+      divisions_of: division names for each of the study's seeds.
       source: reads the examples.
       epochs: number of epochs for fine-tuning with all labels.
     """
@@ -133,7 +133,7 @@ def esc10_task(
 
     Args:
       config: the study's configuration.
-      data: folder of ESC-10, see docs/data.md.
+      data: the ESC-10 folder, see docs/data.md.
       network: network whose log-mel layer is used for the examples.
 
     Raises:

@@ -63,7 +63,7 @@ class Comparison:
         return narrated_world.NarratedWorld(self.config.world, tokenizer, LogMel(**model.log_mel))
 
     def pool(self, world: narrated_world.NarratedWorld) -> narrated_world.Pool:
-        """Return the training clips of all models."""
+        """Return the training clips for all models."""
         return narrated_world.make_pool(world, np.arange(self.config.pool_clips))
 
     def model(self, name: str) -> EmbeddingGraph:
@@ -186,7 +186,7 @@ def _trained(
 
 
 def model_path(directory: pathlib.Path, name: str, seed: int) -> pathlib.Path:
-    """Return the path of a comparison's trained model, and create its folder."""
+    """Return the path to a comparison's trained model, and create its folder."""
     path = directory / MODELS_FOLDER / f"{name}_{seed}.keras"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
@@ -198,7 +198,7 @@ def trained_model(
     """Return a small trained model for other studies; train it if it does not exist.
 
     Returns:
-      The path of its `.keras` file.
+      The path to its `.keras` file.
     """
     path = model_path(directory, name, seed)
     if not path.exists():

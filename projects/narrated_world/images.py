@@ -55,7 +55,7 @@ def default_config() -> ml_collections.ConfigDict:
 
 @dataclasses.dataclass(frozen=True)
 class Frames:
-    """One frame of each of N clips.
+    """One frame from each of N clips.
 
     Attributes:
       images: float32 [N, H, W, 3] in [0, 1].
@@ -69,12 +69,12 @@ class Frames:
 def make_frames(
     world: narrated_world.NarratedWorld, index: np.ndarray, coarse: np.ndarray | None = None
 ) -> Frames:
-    """Return a random frame of each clip, determined by the world's seed.
+    """Return a random frame from each clip, determined by the world's seed.
 
     Args:
       world: defines the seed and the size.
       index: clip numbers, int [N].
-      coarse: coarse facts, int [N, 3]; by default as drawn for the index. All clips have video.
+      coarse: coarse facts, int [N, 3]; by default, as drawn for the index. All clips have video.
     """
     if coarse is None:
         drawn = world.scenes(index)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Motion of objects: one description for both video and audio."""
+"""Object motion: one description for both video and audio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _STRIKES: dict[str, tuple[float, ...]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Track:
-    """The path of an object, float32 arrays over T times.
+    """An object's path, float32 arrays over T times.
 
     Attributes:
       x, y: its center, in half frames; right and up are positive.
@@ -48,7 +48,7 @@ def track(scenes: Scenes, clip: int, seconds: np.ndarray) -> Track:
 
     Args:
       scenes: the scenes.
-      clip: index of the clip.
+      clip: the clip's index.
       seconds: [T], times since the start of the clip.
     """
     radius = float(scenes.radius[clip])

@@ -100,13 +100,13 @@ def word_vectors(dim: int) -> np.ndarray:
 
 
 class Narrator:
-    """A narrator for the clips of a world.
+    """A narrator for the clips in a world.
 
     Args:
       seed: the world's seed.
       persistence: see `scenes.draw`.
       about_shares: probabilities of ABOUT.
-      clip_seconds: duration of a clip.
+      clip_seconds: clip duration.
     """
 
     def __init__(

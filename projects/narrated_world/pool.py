@@ -36,7 +36,7 @@ class Pool:
         """Return endless batches with every clip once per epoch.
 
         Args:
-          seed: seed of the order.
+          seed: seed for the order.
           batch_size: clips per batch.
           start: number of examples to skip first.
           candidates: keep only this many of the nearest narrations.

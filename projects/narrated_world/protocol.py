@@ -19,12 +19,12 @@ from projects.narrated_world import scoring as scoring
 
 @dataclasses.dataclass(frozen=True)
 class WorldProtocol:
-    """Settings of the protocol.
+    """The protocol's settings.
 
     Attributes:
       name, version: together they identify how a metric is defined; the version increases with
         every change.
-      seed, probe_seed: seeds of the worlds of the test clips and of the linear probes' training
+      seed, probe_seed: seeds of the worlds for the test clips and for the linear probes' training
         clips; the comparison of graphs trains on seed 0 and chooses settings on seed 1.
       galleries: number of galleries, each with every combination of coarse facts once; retrieval is
         within one.
@@ -74,7 +74,7 @@ def run_world_protocol(
     Args:
       protocol: the protocol.
       model: the model; its metadata define the size and rates.
-      changed: the changed settings of the protocol, for the results.
+      changed: the protocol's changed settings, for the results.
 
     Raises:
       ValueError: the model lacks metadata, or has an embedding that is constant or not finite.

@@ -43,17 +43,17 @@ _SPIN = (0.15, 1.2)
 
 @dataclasses.dataclass(frozen=True)
 class Scenes:
-    """Facts of N clips, arrays of length N.
+    """Facts about N clips, arrays of length N.
 
     Attributes:
       seed: the world's seed.
       index: clip numbers, int64.
       shape, colour, motion: coarse facts, indices into SHAPES, COLOURS, MOTIONS.
-      radius: radius of the object, in half frames.
+      radius: the object's radius, in half frames.
       speed: motion cycles per second.
-      phase: phase of the motion at the start of the clip, in [0, 1).
+      phase: the motion's phase at the start of the clip, in [0, 1).
       spin: turns per second, counterclockwise if positive.
-      angle: angle of the object at the start of the clip, in turns.
+      angle: the object's angle at the start of the clip, in turns.
       centre: [N, 2] in [-1, 1], position of the object's path within the available space.
       part: index into PARTS.
     """
@@ -145,7 +145,7 @@ def draw(
 
 
 def episode_coarse(seed: int, episode: np.ndarray, persistence: float) -> np.ndarray:
-    """Return coarse facts of episodes: int64 [N, EPISODE_CLIPS, 3] (shape, color, motion)."""
+    """Return the episodes' coarse facts: int64 [N, EPISODE_CLIPS, 3] (shape, color, motion)."""
     if not 0.0 <= persistence <= 1.0:
         raise ValueError(f"persistence is {persistence}; it must be a probability.")
     moments = np.arange(EPISODE_CLIPS)

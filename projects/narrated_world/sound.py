@@ -54,7 +54,7 @@ class Synthesizer:
 
     Args:
       sample_rate: sample rate in Hz, a multiple of 250.
-      seconds: duration of a clip; a multiple of 1/250.
+      seconds: clip duration; a multiple of 1/250.
 
     Raises:
       ValueError: the rate is not a multiple of 250 Hz, or is below 16,000 Hz, where tones alias.
@@ -78,7 +78,7 @@ class Synthesizer:
         self._click = (_CLICK * decay * np.clip(self._noise.slice(0, length), -2, 2)).astype("f4")
 
     def __call__(self, scenes: Scenes) -> np.ndarray:
-        """Return waveforms of N scenes: float32 [N, samples] in [-1, 1]."""
+        """Return waveforms for N scenes: float32 [N, samples] in [-1, 1]."""
         waveforms = np.empty((len(scenes), self.samples), np.float32)
         loudness = self._levels(scenes, "loudness", _LOUDNESS)
         hiss = self._levels(scenes, "hiss", _HISS)

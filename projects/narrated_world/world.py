@@ -55,7 +55,7 @@ def shuffled_positions(seed: int, positions: np.ndarray, count: int) -> np.ndarr
     """Shuffle numbers within pieces of `count` consecutive numbers.
 
     Args:
-      seed: seed of the order.
+      seed: seed for the order.
       positions: non-negative int [N].
       count: size of a piece.
     """
@@ -99,8 +99,8 @@ class NarratedWorld:
 
     Args:
       config: see `default_config`.
-      tokenizer: converts narrations to word ids; without it there is no "text".
-      log_mel: converts waveforms to the audio backbone's input; without it there is no "audio".
+      tokenizer: converts narrations to word ids; without it, there is no "text".
+      log_mel: converts waveforms to the audio backbone's input; without it, there is no "audio".
 
     Batches have the same form as `Reader`'s, plus the factors' labels: "video" float32 [B, T, size,
     size, 3] in [0, 1]; "audio" float32 [B, frames, mel_bins, 1]; "text" int32 [B, P, words];
@@ -165,7 +165,7 @@ class NarratedWorld:
         """Return endless batches of new clips, in shuffled order.
 
         Args:
-          seed: seed of the order; the clips depend on the world's seed.
+          seed: seed for the order; the clips depend on the world's seed.
           start: number of examples to skip first, for a resumed run.
         """
         size = self.config.batch_size

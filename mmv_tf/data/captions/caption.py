@@ -16,9 +16,9 @@ class Cue:
 
     Attributes:
       where: line or event, for messages.
-      start, end: start and end in seconds; the end is None if the file states none.
+      start, end: start and end in seconds; the end is None if the file gives none.
       lines: lines of text, with markup.
-      label: class name, "" for none.
+      label: class name, or "" for none.
     """
 
     where: str
@@ -83,7 +83,7 @@ def attach_labels(
 
 
 def captions_of(texts: Iterable[str], start_ms: int, end_ms: int) -> tuple[Caption, ...]:
-    """Return texts about a whole span (milliseconds) as captions, with single spaces."""
+    """Return texts about a whole span (in milliseconds) as captions, with single spaces."""
     cleaned = (" ".join(text.split()) for text in texts)
     return tuple(Caption(start_ms / 1000, end_ms / 1000, text) for text in cleaned if text)
 

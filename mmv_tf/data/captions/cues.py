@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of WebVTT and SubRip cues."""
+"""Parses WebVTT and SubRip cues."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ _WORD_TIME = re.compile(r"<(?:\d+:)?\d+:\d+[.,]\d+>")
 def plain_lines(lines: Iterable[str]) -> tuple[str, ...]:
     r"""Return the nonblank lines without markup, with single spaces between words.
 
-    Removes the tags c, i, b, u, s, v, ruby, rt, lang and font, word times and {\an8}, and turns
-    <br> into a space. Then replaces entities such as &amp; once. Everything else is text, as in
+    Removes the tags c, i, b, u, s, v, ruby, rt, lang and font, word times and {\an8}, turns <br>
+    into a space, and then replaces entities such as &amp; once. Everything else is text, as in
     "a < b".
     """
     text = _TAG.sub("", _LINE_BREAK.sub(" ", "\n".join(lines)))
@@ -81,7 +81,7 @@ class _RawCue:
 
 
 def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -> list[Cue]:
-    """Return the cues of a WebVTT (`web`) or SubRip file, in file order.
+    """Return the cues in a WebVTT (`web`) or SubRip file, in file order.
 
     A cue begins at a line with times, wherever it is. A line with the cue's number or name may
     precede it. Lines after a blank line that are not followed by times belong to the previous cue;
@@ -137,7 +137,7 @@ def parse_cues(path: pathlib.Path, text: str, left_out: LeftOut, *, web: bool) -
 
 
 def _starts(lines: list[str]) -> set[int]:
-    """Return the lines of a paragraph that begin a cue: with times, valid or malformed."""
+    """Return the lines in a paragraph that begin a cue: with times, valid or malformed."""
     times = {i for i, line in enumerate(lines) if _TIMES.fullmatch(line)}
     meant = {i for i, line in enumerate(lines) if _LIKE_TIMES.match(line)}
     # Without times, an arrow marks the start of a cue; further down it is text.
@@ -182,7 +182,7 @@ def _read(path: pathlib.Path, found: list[_RawCue], left_out: LeftOut) -> list[C
 
 
 def _joined(path: pathlib.Path, cues: list[Cue], parts: list[int]) -> list[Cue]:
-    """Join the cues of concatenated files, such as segments of a stream, without duplicates.
+    """Join the cues from concatenated files, such as segments of a stream, without duplicates.
 
     A cue that spans two segments is stored in both.
     """

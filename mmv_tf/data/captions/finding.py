@@ -46,7 +46,7 @@ _TAG = re.compile(rf"(?P<code>[a-z]{{2,3}})(?P<more>[-_][\w-]+)?(?:\.(?P<kind>{_
 
 
 def language_rank(text: str) -> tuple[bool, bool, bool, str] | None:
-    """Return the sort key of captions by language, or None if the text names no language.
+    """Return the sort key for captions by language, or None if the text names no language.
 
     A language is an ISO 639 code with any subtags ("en", "pt-BR", "zh-Hans", "en-orig", "eng"),
     optionally followed by a dot and one of forced, sdh, cc, hi, auto and default. The spoken
@@ -65,7 +65,7 @@ def language_rank(text: str) -> tuple[bool, bool, bool, str] | None:
 
 
 class CaptionFiles:
-    """Lookup of caption files that lists each folder once.
+    """Looks up caption files, listing each folder once.
 
     A video "soup.mp4" owns these files beside it, in order of preference:
 
@@ -82,7 +82,7 @@ class CaptionFiles:
         self._folders: dict[pathlib.Path, dict[str, list[str]]] = {}
 
     def beside(self, video: pathlib.Path) -> list[pathlib.Path]:
-        """Return the caption files of a video, in order of preference."""
+        """Return a video's caption files, in order of preference."""
         folder = video.parent
         if folder not in self._folders:
             self._list(folder)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of YouTube's json3 captions."""
+"""Parses YouTube's json3 captions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def parse_json3(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
 
 
 def _words(event: dict[str, Any]) -> str:
-    """Return the text of an event; events that position windows have none."""
+    """Return an event's text; events that position windows have none."""
     segments = event.get("segs")
     return "".join(_text(segment) for segment in segments) if segments is not None else ""
 

@@ -32,7 +32,7 @@ _MAY_ROLL = (".vtt", ".srt", ".json3")
 
 @dataclasses.dataclass(frozen=True)
 class CaptionFile:
-    """Contents of a caption file.
+    """A caption file's contents.
 
     Attributes:
       captions: captions sorted by start, at least one.
@@ -44,7 +44,7 @@ class CaptionFile:
 
 
 def read_captions(path: str | pathlib.Path) -> list[Caption]:
-    """Return the captions of a file; see `read_caption_file`."""
+    """Return the captions in a file; see `read_caption_file`."""
     return list(read_caption_file(path).captions)
 
 
@@ -59,7 +59,7 @@ def read_caption_file(path: str | pathlib.Path) -> CaptionFile:
     Args:
       path: a `.vtt` (WebVTT), `.srt` (SubRip) or `.json3` (YouTube) file, or a `.tsv` or `.csv`
         table with the columns start, end, caption (or text) and, optionally, label (or subject).
-        Times in a table are seconds or [hours:]minutes:seconds; for Whisper's see
+        Times in a table are seconds or [hours:]minutes:seconds; for Whisper's, see
         `table.parse_table`.
 
     Returns:

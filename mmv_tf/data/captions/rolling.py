@@ -1,9 +1,9 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Unrolling of automatic captions: each phrase once, from its first appearance.
+"""Unrolls automatic captions: each phrase appears once, from its first appearance.
 
 Captions roll if each new phrase appears below the previous one or two phrases. A cue then repeats
-the previous cue's lines and adds a phrase; between two such cues a 10 ms cue may repeat the last
+the previous cue's lines and adds a phrase; between two such cues, a 10 ms cue may repeat the last
 phrase.
 """
 
@@ -30,7 +30,7 @@ class Shown:
     Attributes:
       start, end: times in seconds.
       lines: nonblank lines without markup.
-      label: class name, "" for none.
+      label: class name, or "" for none.
       marked: the lines with markup.
     """
 
@@ -48,7 +48,7 @@ class Shown:
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """Relation of a cue to the previous cue."""
+    """A cue's relation to the previous cue."""
 
     carries: bool  # Whether it begins with the last lines of the previous cue.
     new: tuple[str, ...]

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of TSV and CSV caption tables, such as hand-written ones, Whisper's and HowTo100M's."""
+"""Parses TSV and CSV caption tables, such as hand-written ones, Whisper's and HowTo100M's."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def table_seconds(text: str) -> float:
 
 
 def listed_seconds(text: str, where: str) -> float:
-    """Return a time of a list in seconds, 0 or more.
+    """Return a time from a list in seconds, 0 or more.
 
     Args:
       text: see `table_seconds`.
       where: the file and the line, for the message.
 
     Raises:
-      ValueError: it is not a time, negative or not finite.
+      ValueError: it is not a time, is negative or is not finite.
     """
     try:
         seconds = table_seconds(text)
@@ -63,13 +63,13 @@ def listed_seconds(text: str, where: str) -> float:
 
 
 def parse_table(path: pathlib.Path, text: str, left_out: LeftOut) -> list[Cue]:
-    """Return the rows of a table with a header line; unreadable rows are left out and counted.
+    """Return the rows in a table with a header line; unreadable rows are left out and counted.
 
     Times are seconds or [hours:]minutes:seconds; columns start_ms and end_ms hold milliseconds,
-    start_seconds and end_seconds seconds. Whisper's tables have exactly the columns start, end and
-    text, with whole numbers. These are milliseconds if the text can be spoken in that time (at most
-    60 characters per second) and, read as seconds, the median length is at least half a second or a
-    time exceeds 12 hours. They are seconds if it can't be spoken at all (500 characters per
+    start_seconds and end_seconds hold seconds. Whisper's tables have exactly the columns start, end
+    and text, with whole numbers. These are milliseconds if the text can be spoken in that time (at
+    most 60 characters per second) and, read as seconds, the median length is at least half a second
+    or a time exceeds 12 hours. They are seconds if it can't be spoken at all (500 characters per
     second). The limits are ours.
 
     Raises:

@@ -90,7 +90,7 @@ def _trimmed_names(youtube_id: str, start: float, end: float) -> tuple[str, ...]
 
 
 def _class_names(folder: Folder) -> dict[str, str]:
-    """Return display names by mid, in order of the class ids."""
+    """Return display names by mid, in the order of the class ids."""
     path = folder.find(("class_labels_indices.csv", "ontology.json"), "list of classes")
     if path.suffix == ".csv":
         rows = sorted(

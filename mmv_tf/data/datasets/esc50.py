@@ -55,7 +55,7 @@ def _from_table(path: pathlib.Path, only_esc10: bool) -> tuple[list[Entry], tupl
 
 
 def _from_folders(directory: pathlib.Path) -> tuple[list[Entry], tuple[str, ...]]:
-    """Return entries and classes from the names of folders and files."""
+    """Return entries and classes, derived from folder and file names."""
     entries, labels = [], {}
     for path in sorted(_audio_files(directory)):
         fold = re.match(r"(\d+)-", path.name)

@@ -48,7 +48,7 @@ def read(folder: Folder) -> Published:
 
 
 def _table(path: pathlib.Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (class, file, division, part) of a table."""
+    """Yield (class, file, division, part) from a table."""
     for where, row in tables.read_rows(path, ("video_id", "label")):
         for fold in "123":
             if f"split{fold}" in row:
@@ -62,7 +62,7 @@ def _table(path: pathlib.Path) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _files(lists: pathlib.Path) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (class, file, division, part) of the text files in a folder."""
+    """Yield (class, file, division, part) from the text files in a folder."""
     found = False
     for path in sorted(lists.glob("*_test_split*.txt")):
         match = re.fullmatch(r"(.+)_test_split(\d)", path.stem)

@@ -4,15 +4,15 @@
 
 As published: `raw_caption.json` (or the processed `caption.json`), one object with lists "start",
 "end" and "text" for each video id; or a folder `captions` with ID.csv (start, end, text) for each
-video. `HowTo100M_v1.csv`, if present, lists the ids of the data set. Videos are ID.mp4, .webm or
-another type, in any subfolder. The narrations come from speech recognition: lines overlap,
-repeat each other and may extend past the end. Lines without length or text are left out and
-counted, as are incomplete lists of a video.
+video. `HowTo100M_v1.csv`, if present, lists the data set's ids. Videos are ID.mp4, .webm or another
+type, in any subfolder. The narrations come from speech recognition: lines overlap, repeat each
+other and may extend past the end. Lines without length or text are left out and counted, as are a
+video's incomplete lists.
 
 The data set has no published held-out videos. About one video in `VALIDATION_ONE_IN` forms the
-split "validation", the others "train": a video is held out if the SHA-256 of its id, with the first
-8 bytes read as a big-endian number, is a multiple of it. So a video's split depends only on its id,
-and clips of one video are never in both splits.
+split "validation", the others "train": a video is held out if the first 8 bytes of its id's
+SHA-256, read as a big-endian number, are a multiple of that constant. So a video's split depends
+only on its id, and clips of one video are never in both splits.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ VALIDATION_ONE_IN = 1000
 
 
 def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
-    """Return the split of a video, "train" or "validation", by the rule in the module's docstring.
+    """Return a video's split, "train" or "validation", by the rule in the module's docstring.
 
     Args:
       video_id: the file's name without its suffix.
@@ -53,7 +53,7 @@ def split_of(video_id: str, one_in: int = VALIDATION_ONE_IN) -> str:
 
 @DATA_SETS.register("howto100m")
 def read(folder: Folder) -> Collection:
-    """Read the data set from the folder of its captions and videos."""
+    """Read the data set from the folder that holds its captions and videos."""
     directory, validation_one_in = folder.directory, folder.validation_one_in
     if validation_one_in is None:
         validation_one_in = VALIDATION_ONE_IN
@@ -104,9 +104,9 @@ def read(folder: Folder) -> Collection:
 
 
 def iterate_object(path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    """Yield (key, value) of a JSON file that is one object, one value at a time.
+    """Yield (key, value) from a JSON file that is one object, one value at a time.
 
-    `raw_caption.json` is gigabytes large, and would need ten times that in memory.
+    `raw_caption.json` is gigabytes in size, and would need ten times that in memory.
 
     Raises:
       ValueError: the file is not an object, or is truncated.

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MSR-VTT, division 1k-A: videos with sentences about each whole video.
 
-The test list is a table key, vid_key, video_id, sentence (`msrvtt_test.csv` or
-`MSRVTT_JSFUSION_test.csv`) of 1,000 videos with a sentence each. The optional training list is
+The test list, `msrvtt_test.csv` or `MSRVTT_JSFUSION_test.csv`, is a table with the columns key,
+vid_key, video_id and sentence: 1,000 videos with one sentence each. The optional training list is
 `MSRVTT_train.9k.csv` (video_id) with the published `MSRVTT_data.json`, whose "sentences" hold
 caption and video_id. Videos are video123.mp4 in any subfolder.
 """

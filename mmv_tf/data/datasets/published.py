@@ -17,24 +17,24 @@ TRAIN, TEST = "train", "test"
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One line of a published list: a clip, its file and its annotations.
+    """One line in a published list: a clip, its file and its annotations.
 
     Attributes:
-      entry_id: name of the clip in evaluations.
-      files: possible names of the clip's file: a path inside the data set's folder, or a name with
+      entry_id: the clip's name in evaluations.
+      files: possible names for the clip's file: a path inside the data set's folder, or a name with
         or without suffix. Missing files are reported under the first name.
-      split: split of the clip; "" for none.
+      split: the clip's split; "" for none.
       fold: the line's division, if divisions overlap. A file has a line in each division, and
         `split` is its part there: TRAIN, TEST or "".
-      source_id: name of the file in shards; "" for `entry_id`.
-      labels: names of the clip's classes.
+      source_id: the file's name in shards; "" for `entry_id`.
+      labels: the clip's class names.
       ignored: names of classes for which the clip counts neither as positive nor as negative.
-      group: entries of one group (a video, a recording) are not independent samples.
+      group: entries in one group (a video, a recording) are not independent samples.
       texts: sentences about the clip.
       start, end: span in the file, in seconds; None for the whole file.
       trimmed: names in `files` that hold only the clip. If there are any, a file with another
         name that is no longer than the clip also counts as the clip.
-      example_id: name of the clip in shards; None derives it from the source and the time.
+      example_id: the clip's name in shards; None derives it from the source and the time.
     """
 
     entry_id: str
@@ -65,7 +65,7 @@ class Published:
     """A data set read from its published lists.
 
     Attributes:
-      entries: entries in the order of the lists.
+      entries: entries in list order.
       classes: names by class index; None sorts the names that occur.
       labels: names by the class ids in shards, if those differ; None for `classes`.
       divisions: splits for training and testing, by name. Empty if entries have a `fold`: each fold
@@ -84,11 +84,11 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Folder:
-    """Folder of a data set, as the input of a reader.
+    """A data set's folder, as the input of a reader.
 
     Attributes:
-      directory: folder of the data set, with its published layout.
-      name: name of the data set.
+      directory: the data set's folder, with its published layout.
+      name: the data set's name.
       lists: file or folder of lists, if they are not in `directory`.
       division: the only division to read; "" for all.
       validation_one_in: see `registry.read_data_set`.
@@ -135,7 +135,7 @@ class Folder:
 
     @functools.cached_property
     def subfolders(self) -> tuple[str, ...]:
-        """Names of the folders directly in `directory`."""
+        """The names of the folders directly in `directory`."""
         if not self.directory.is_dir():
             return ()
         return tuple(sorted(path.name for path in self.directory.iterdir() if path.is_dir()))
@@ -172,6 +172,6 @@ def leave_one_out(entries: Iterable[Entry]) -> dict[str, Division]:
 
 
 def has_suffix(name: str) -> bool:
-    """Return whether a name ends in a suffix of media files."""
+    """Return whether a name ends in a media file suffix."""
     suffix = pathlib.PurePosixPath(name).suffix.lower()
     return any(suffix in known for known in SUFFIXES.values())

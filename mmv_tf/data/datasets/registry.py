@@ -38,8 +38,8 @@ def read_published(
     """Read a data set's lists for an evaluation.
 
     Args:
-      name: name of the data set.
-      directory: folder of the data set.
+      name: the data set's name.
+      directory: the data set's folder.
       lists: file or folder of lists, if they are not in `directory`.
       division: division to read; lists of other divisions may be skipped.
 
@@ -63,10 +63,10 @@ def read_data_set(
     """Read a data set's lists for preparation.
 
     Args:
-      name: name of the data set.
-      directory: folder of the data set, with its published layout.
+      name: the data set's name.
+      directory: the data set's folder, with its published layout.
       validation_one_in: for a data set in `WITHOUT_HELD_OUT`: about one video in this number goes
-        to the split "validation" (0: none); None uses the data set's default.
+        to the split "validation" (0 for none); None uses the data set's default.
 
     Raises:
       ValueError: the name is unknown, the folder does not fit, a list can't be read, or
@@ -89,7 +89,7 @@ def read_data_set(
 
 
 def _collection(name: str, published: Published, directory: pathlib.Path) -> Collection:
-    """Return the sources of a data set, one per file."""
+    """Return a data set's sources, one per file."""
     files = MediaFiles(directory, published.kinds)
     folds: dict[str, dict[str, str]] = {}
     if any(entry.fold for entry in published.entries):

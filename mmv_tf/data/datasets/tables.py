@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Tools for readers of published lists: tables, media files by name, folds."""
+"""Tools for reading published lists: tables, media files by name, folds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_BYTES = 2 << 30  # Ours; AudioSet's largest list is 0.1 GB.
 
 
 def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield (line, row) of each row of a table with a header line.
+    """Yield (line, row) for each row of a table with a header line.
 
     Args:
       path: the table.
@@ -51,7 +51,7 @@ def read_rows(path: pathlib.Path, columns: Sequence[str]) -> Iterator[tuple[str,
 
 
 def read_lines(path: pathlib.Path) -> Iterator[tuple[str, str]]:
-    """Yield (line number, line) of a text file, without blank lines."""
+    """Yield (line number, line) from a text file, without blank lines."""
     for number, line in enumerate(captions_lib.read_text(path, _MAX_BYTES).split("\n"), start=1):
         if line.strip():
             yield f"line {number}", line.strip()

@@ -32,7 +32,7 @@ def read_imagenet(folder: Folder) -> Collection:
 
 
 def read(directory: pathlib.Path, name: str) -> Collection:
-    """List the images of a data set in a `data_dir` folder, with their classes.
+    """List a data set's images in a `data_dir` folder, with their classes.
 
     Args:
       directory: TensorFlow Datasets' `data_dir`.
@@ -99,7 +99,7 @@ def read_images(data_dir: str, selection: str) -> Iterator[bytes]:
 
 
 def _facts(builder: Any, split: str, feature: str) -> Iterator[tuple[str, list[int]]]:
-    """Yield (file name, class indices) of each image, in order, without decoding."""
+    """Yield (file name, class indices) for each image, in order, without decoding."""
     tfds = _tfds()
     dataset = builder.as_dataset(
         split=split,

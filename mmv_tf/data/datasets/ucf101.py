@@ -55,7 +55,7 @@ def read(folder: Folder) -> Published:
 
 
 def _classes(path: pathlib.Path) -> tuple[str, ...]:
-    """Return names in order of the published numbers, which start at 1; indices start at 0."""
+    """Return names in the order of the published numbers, which start at 1; indices start at 0."""
     pairs = []
     for where, line in tables.read_lines(path):
         number, _, name = line.replace("\t", " ").partition(" ")

@@ -4,8 +4,8 @@
 
 As published: ImageSets/Main/CLASS_trainval.txt and CLASS_test.txt, and JPEGImages, also in
 `VOC2007/` or `VOCdevkit/VOC2007/`. 1 means that the class is present, -1 that it is not, 0 that it
-is present but difficult, which counts neither way. A folder without these lists is a `data_dir` of
-TensorFlow Datasets.
+is present but difficult, which does not count either way. A folder without these lists is a
+`data_dir` of TensorFlow Datasets.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""YouCook2: steps of cooking videos, each with a sentence.
+"""YouCook2: steps in cooking videos, each with a sentence.
 
-The lists are tables end, start, task, text, video_id, named after their split:
+The lists are tables with the columns end, start, task, text and video_id, named after their split:
 `validation_youcook.csv` and, optionally, `train_youcook.csv` (or `validation.csv`, `train.csv`).
 Videos are whole, ID.mp4 or another type, in any subfolder. A step may be listed twice with
 different sentences.

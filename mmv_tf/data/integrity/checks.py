@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a single record: keys, times, frames, audio and captions."""
+"""Checks a single record: keys, times, frames, audio and captions."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _is_audio_only(subject: CheckInput) -> bool:
 
 
 def _frames_key(subject: CheckInput) -> str:
-    """Return the name of the feature list with one entry per frame."""
+    """Return the name of the feature list that has one entry per frame."""
     return keys_lib.FRAME_TIMES if subject.expected.is_video else subject.keys.frames
 
 
@@ -301,7 +301,7 @@ LABEL_RANGE = "label out of range"
 
 
 def check_record(payload: bytes, keys: KeyMap, expected: Expected, limits: Limits) -> CheckResult:
-    """Find all problems of a record without decoding its frames."""
+    """Find all problems in a record without decoding its frames."""
     import tensorflow as tf
     from google.protobuf.message import DecodeError
 

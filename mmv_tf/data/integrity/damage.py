@@ -22,7 +22,7 @@ _SHOWN = 3
 
 
 class DamagedDataError(ValueError):
-    """Error raised if records are damaged, or more of them than allowed."""
+    """Error raised if records are damaged, or if more are damaged than allowed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +104,10 @@ def explained(diagnose: Callable[[], list[Finding]]) -> Iterator[None]:
     """Turn TensorFlow's errors about records into one clear error that names the record.
 
     Args:
-      diagnose: function that finds the problems of the shards; called only after an error.
+      diagnose: function that finds the shards' problems; called only after an error.
 
     Raises:
-      DamagedDataError: replaces an error of the pipeline.
+      DamagedDataError: replaces an error from the pipeline.
     """
     try:
         yield

@@ -44,9 +44,9 @@ class Finding:
     """A problem found in a shard.
 
     Attributes:
-      shard: name of the file.
+      shard: the file's name.
       offset: offset of the record or of the damaged bytes.
-      example_id: id of the record; "" if unknown.
+      example_id: the record's id; "" if unknown.
       reason: kind of problem, from a fixed set; findings are counted by it.
       detail: description of the problem.
       records: number of records lost, which may be 0.
@@ -66,7 +66,7 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True)
 class ShardInspection:
-    """Result of inspecting one shard.
+    """The result of inspecting one shard.
 
     Attributes:
       segments: (offset, count) of each run of good records, in order.
@@ -114,7 +114,7 @@ def inspect(
 
     Args:
       shards: the shards to inspect.
-      keys: names of the features in the records.
+      keys: feature names in the records.
       expected: properties that the manifest states for every record.
       limits: upper limits on records.
       decode: whether to decode every frame as well, which takes many times as long.
@@ -136,7 +136,7 @@ def inspect(
 def first_findings(
     shards: Sequence[ShardEntry], keys: KeyMap, expected: Expected, limits: Limits
 ) -> list[Finding]:
-    """Return the findings of the first shard that has any."""
+    """Return the findings for the first shard that has any."""
     seen: dict[bytes, str] = {}
     for shard in shards:
         findings = _judge(shard, _walk(shard, keys, expected, limits, decode=False), seen).findings

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parsing of JPEG headers without decoding pixels."""
+"""Parses JPEG headers without decoding pixels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class JpegHeader:
 
 @dataclasses.dataclass(frozen=True)
 class JpegProblem:
-    """Reason why a JPEG cannot be decoded, one of the constants above, with details."""
+    """The reason why a JPEG cannot be decoded, one of the constants above, with details."""
 
     reason: str
     detail: str

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mmv_tf.data.stored_clips.clip_decoder import StoredClip
 
 
-# Problems of frames and audio that JPEGs and video have in common.
+# Problems with frames and audio that JPEGs and video have in common.
 NO_FRAMES = "no frames"
 TOO_MANY_FRAMES = "too many frames"
 LARGE_FRAME = "frame too large"
@@ -33,10 +33,10 @@ class Limits:
 
     Attributes:
       record_bytes: size of a whole record.
-      frames: number of frames of a clip.
+      frames: number of frames in a clip.
       frame_pixels: height times width of a frame.
-      samples: number of samples of a waveform, or of values of a log-mel spectrogram.
-      captions: number of captions of a clip.
+      samples: number of samples in a waveform, or of values in a log-mel spectrogram.
+      captions: number of captions for a clip.
       caption_bytes: size of one caption.
     """
 
@@ -56,7 +56,7 @@ class Expected:
       frame_rate, sample_rate: rates in Hz.
       labels: number of classes.
       caption_window_seconds: largest distance of a caption from its clip.
-      log_mel_bins: number of bins of a stored log-mel spectrogram.
+      log_mel_bins: number of bins in a stored log-mel spectrogram.
       all_have_frames: False if some records hold only audio.
       is_video: True if frames and audio are stored as one MP4 file.
     """
@@ -72,7 +72,7 @@ class Expected:
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """A problem of a record: its kind, a constant of the module that checks it, and details."""
+    """A problem in a record: its kind, a constant of the module that checks it, and details."""
 
     reason: str
     detail: str
@@ -80,10 +80,10 @@ class Problem:
 
 @dataclasses.dataclass(frozen=True)
 class CheckResult:
-    """Result of checking a record.
+    """The result of checking a record.
 
     Attributes:
-      example_id: id of the record; "" if it has none.
+      example_id: the record's id; "" if it has none.
       problems: problems found; empty if the record is good.
       notes: unusual properties that are not damage, such as "silent".
     """
@@ -113,7 +113,7 @@ WRONG_TYPE = "wrong type"
 
 
 class Features:
-    """Features of a parsed record, by name and type."""
+    """A parsed record's features, by name and type."""
 
     def __init__(self, example: tf.train.SequenceExample):
         self._context = example.context.feature
@@ -184,9 +184,9 @@ class CheckInput:
     """Input of every check.
 
     Attributes:
-      features: features of the record.
-      keys: names of the features.
-      expected: properties of all records of the data set.
+      features: the record's features.
+      keys: feature names.
+      expected: properties of all records in the data set.
       limits: upper limits.
       seconds: duration of the clip's media; None if unknown.
       clip: the clip of a record stored as video; None if it is missing or damaged.

@@ -33,10 +33,10 @@ SPLIT_COUNT = "split count"
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """Result of verifying a directory.
+    """The result of verifying a directory.
 
     Attributes:
-      directory: directory that was verified.
+      directory: the directory that was verified.
       report: numbers of records written and good, and all findings.
       splits: numbers of records written and good, by split.
       notes: numbers of unusual but undamaged records (without audio, for example), by kind.
@@ -84,7 +84,7 @@ def verify(
 
     Args:
       directory: path or URL; it needs a manifest unless `keys` are those of other tools.
-      keys: names of the features in the records.
+      keys: feature names in the records.
       pattern: pattern for the names of shards if there is no manifest.
       limits: upper limits on records.
       decode: whether to decode every frame as well.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of clips stored as video, without decoding."""
+"""Checks clips stored as video, without decoding them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _check_track(track: mp4.Track, limits: Limits) -> None:
 
 
 def stored_clip(subject: CheckInput) -> StoredClip | None:
-    """Return the clip of a record; None if it has none, as when only a log-mel is stored."""
+    """Return a record's clip; None if it has none, as when only a log-mel is stored."""
     files = subject.features.context(keys_lib.ENCODED_MEDIA, "bytes_list")
     if not len(files):
         return None

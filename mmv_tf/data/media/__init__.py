@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding of video, audio and image files in one sequential pass and bounded memory.
+"""Decodes video, audio and image files in one sequential pass and bounded memory.
 
 All times are seconds on one clock. 0 is the first frame of a video or the first sample of an audio
 file; `timeline` measures it.

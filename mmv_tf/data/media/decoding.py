@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes one track from a given time on, sequentially and in bounded memory."""
+"""Decodes one track, starting at a given time, sequentially and in bounded memory."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _steady(
 
 
 class _Clock:
-    """Conversion of a track's timestamps to seconds on the film's clock."""
+    """Converts a track's timestamps to seconds on the film's clock."""
 
     def __init__(self, stream: av.VideoStream | av.AudioStream, part: Part):
         self._base = stream.time_base
@@ -185,9 +185,9 @@ def _decode(
 ) -> Iterator[av.VideoFrame | av.AudioFrame]:
     """Yield all frames from the container's position on, except some that are not `wanted`.
 
-    At 10 of 30 frames per second, a third of a typical H.264 film need not be decoded. A frame is
-    on screen until the next frame's time, which one of the following packets states: a packet's
-    decoding time is never later than the time of any frame still to come.
+    When reading 10 of 30 frames per second, a third of a typical H.264 film need not be decoded. A
+    frame is on screen until the next frame's time, which one of the following packets states: a
+    packet's decoding time is never later than the time of any frame still to come.
 
     Packets that can't be decoded are skipped. Packets before `start` are not counted, because the
     first packets after a seek may begin inside a frame, which is not damage.

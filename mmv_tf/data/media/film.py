@@ -60,11 +60,11 @@ def iter_frames_at(
     to half a second after its end. Times count from the first frame.
 
     Args:
-      path: path of the video.
+      path: path to the video.
       times: times in seconds, ascending. Equal times yield exactly the same bytes.
       short_side: length in pixels to which the shorter side is scaled, up or down.
       jpeg_quality: quality of the JPEGs, 1 to 95.
-      timeline: timeline of the video, if known; measured by default.
+      timeline: the video's timeline, if known; measured by default.
       tally: counter of the packets that could be decoded.
 
     Yields:
@@ -91,7 +91,7 @@ def iter_pixels_at(
     """Yield the frames on screen at given times as pixels.
 
     Args:
-      path: path of the video.
+      path: path to the video.
       times: times in seconds, ascending.
       short_side: length in pixels to which the shorter side is scaled.
       square: whether to scale the longer side to the same size, which distorts the frame.
@@ -192,7 +192,7 @@ def _iter_part(
 
 
 class _FrameEncoder:
-    """Encoder of frames as JPEGs."""
+    """Encodes frames as JPEGs."""
 
     def __init__(self, scaler: Scaler, jpeg_quality: int, tally: Tally):
         self._scaler = scaler

@@ -20,8 +20,8 @@ from mmv_tf.data.media.container import clock_period
 
 # Ours. Decoding times increase; a clock that falls back by more than this has restarted.
 _BACK_SECONDS = 0.15
-# As FFmpeg's -dts_delta_threshold, and for the same containers: transport and program streams are
-# cut and joined without adjusting their times.
+# As in FFmpeg's -dts_delta_threshold, and for the same containers: transport and program streams
+# are cut and joined without adjusting their times.
 _FORWARD_SECONDS = 10.0
 _FORWARD_FORMATS = ("mpegts", "mpeg")
 # Ours: how far one track may lag another at a join.
@@ -42,10 +42,10 @@ _MOST_HEADER_BYTES = 64 << 20  # Ours: from the last packet of a piece to the fi
 
 @dataclasses.dataclass
 class _Track:
-    """State of a track's clock, in units of its time base.
+    """The state of a track's clock, in units of its time base.
 
     Attributes:
-      seconds: length of a unit.
+      seconds: the length of a unit.
       period: seconds after which the clock wraps to 0; None if it does not.
       time, latest: the latest decoding time and presentation time so far.
       jumped: True once the clock has jumped.
@@ -86,7 +86,7 @@ class _Track:
 
 
 class JoinFinder:
-    """Detector of the position where the clocks of all tracks jump."""
+    """Finds the position where the clocks of all tracks jump."""
 
     def __init__(
         self,
@@ -225,7 +225,7 @@ def ogg_piece_end(path: str | pathlib.Path, begin: int) -> int | None:
 
 
 def _second_mp4(path: str | pathlib.Path, begin: int, end: int) -> int | None:
-    """Return the byte of a second MP4 file after a complete one: an ftyp box after a moov box."""
+    """Return the start of a second MP4 file after a complete one: an ftyp box after a moov box."""
     at, is_whole = begin, False
     with open(path, "rb") as file:
         while at + 8 <= end:

@@ -18,9 +18,9 @@ class Tally:
     """Record of the packets that could and could not be decoded.
 
     Attributes:
-      decoded, damaged: times of the packets, seconds on the film's clock.
+      decoded, damaged: packet times, in seconds on the film's clock.
       disordered: times of frames left out because they precede the previous frame.
-      sizes: width and height of the encoded frames, pixels.
+      sizes: width and height of the encoded frames, in pixels.
     """
 
     decoded: list[float] = dataclasses.field(default_factory=list)
@@ -32,7 +32,7 @@ class Tally:
 def read_packets(
     container: av.container.InputContainer, *streams: av.VideoStream | av.AudioStream
 ) -> Iterator[av.Packet]:
-    """Yield the packets of some streams, then an empty packet for each stream.
+    """Yield packets from some streams, then an empty packet for each stream.
 
     Positions that can't be read are skipped.
 
@@ -54,7 +54,7 @@ def read_packets(
 
 
 def decode_packet(packet: av.Packet) -> list[av.VideoFrame] | list[av.AudioFrame] | None:
-    """Return the frames of a packet, or None if the packet is damaged."""
+    """Return a packet's frames, or None if the packet is damaged."""
     try:
         return packet.decode()
     except av.error.MemoryError:

@@ -15,16 +15,16 @@ from mmv_tf.data.media.timeline import Timeline, timeline_of
 
 @dataclasses.dataclass(frozen=True)
 class MediaInfo:
-    """Contents of a media file.
+    """A media file's contents.
 
     Attributes:
       duration: seconds from the first frame to the end of the last one, or of the audio in an audio
         file; 0 for an image.
       width, height: pixels of the first frame as displayed (upright, with square pixels); 0 for
         audio.
-      frame_rate: mean frames per second, 0 if unknown.
+      frame_rate: mean frames per second, or 0 if unknown.
       has_audio: True if there is audio that can be decoded.
-      audio_rate: samples per second, 0 without audio.
+      audio_rate: samples per second, 0 if there is no audio.
       timeline: the clock, for decoding; None for an image.
     """
 

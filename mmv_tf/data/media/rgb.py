@@ -57,7 +57,7 @@ def display_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int
 
 
 class Scaler:
-    """Scaler of frames, upright and with square pixels; keeps FFmpeg's scaler between frames.
+    """Scales frames, upright and with square pixels; keeps FFmpeg's scaler between frames.
 
     Args:
       short_side: size in pixels to which the shorter side is scaled, up or down.
@@ -100,7 +100,7 @@ class Scaler:
         width, height = self._size(width, height)
         swapped, mirrored, flipped = display_matrix(frame)
         if swapped:
-            width, height = height, width  # Scaled first, turned after.
+            width, height = height, width  # Scaled first, then turned.
         # Area averaging avoids aliasing when shrinking, but is blocky when enlarging.
         shrinks = width <= frame.width and height <= frame.height
         matrix, flags = _colors(frame, path)

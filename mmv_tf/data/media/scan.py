@@ -3,7 +3,7 @@
 """Scans a film to its end or to where its clock restarts: tracks, first frame, lengths.
 
 Only the first video and audio frames are decoded. The other packets are read for their times,
-200,000 per second and core. An MP4 or QuickTime file with a complete index of its packets is not
+200,000 per second per core. An MP4 or QuickTime file with a complete index of its packets is not
 read to the end: the index gives the same times.
 """
 
@@ -43,7 +43,7 @@ class Part:
     """A part of a film with one clock: the whole film, unless files were joined.
 
     Attributes:
-      slice: position in the file.
+      slice: the part's position in the file.
       start: start on the film's clock, in seconds.
       length: seconds of video, or of audio if there is no video.
       origin: stored time of the first video frame, or of the first audio if there is no video.
@@ -81,7 +81,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """Result of scanning a film or a part of it; times in seconds.
+    """The result of scanning a film or a part of it; times in seconds.
 
     Attributes:
       part: the scanned part, as if the film started with it; its lengths come from the packets.
@@ -318,7 +318,7 @@ def _end(container: av.container.InputContainer, seen: TrackTimes) -> float:
 def _stated(container: av.container.InputContainer, seen: TrackTimes, start: float) -> float | None:
     """Return the seconds from the start to the end of a track, as stated by the container.
 
-    None if the container starts elsewhere than the film, as its length then refers to another
+    None if the container's start differs from the film's, because its length then refers to another
     clock.
     """
     begin = container.start_time

@@ -85,7 +85,7 @@ class Timeline:
 
 
 def timeline_of(path: str | pathlib.Path) -> Timeline:
-    """Return the clock of a video or audio file; cached until the file changes.
+    """Return a video or audio file's clock; cached until the file changes.
 
     Raises:
       MediaError: nothing in the file can be decoded, or its times contradict each other.
@@ -104,7 +104,7 @@ def _remembered(path: str, mtime_ns: int, size: int) -> Timeline:
 
 
 def _measure(path: str) -> Timeline:
-    # At hand over all pieces, so that one in a store is not fetched for each.
+    # Kept at hand for all pieces, so that a file in a store is not fetched for each.
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(MissingError):  # Opening it raises the proper error.
             stack.enter_context(at_hand(path))
@@ -142,7 +142,7 @@ def _measure_local(path: str) -> Timeline:
 
 
 def _next_piece(path: str, rest: Slice) -> tuple[Slice, Scan, Slice | None]:
-    """Return the first piece of the rest of a file, its scan, and the rest after it."""
+    """Return the first piece in the rest of a file, its scan, and the rest after it."""
     end = ogg_piece_end(path, rest.begin) if pathlib.Path(path).is_file() else None
     if end is not None:
         piece = Slice(rest.begin, end, "ogg")

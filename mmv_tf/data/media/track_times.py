@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Timing of one track, collected from its packets."""
+"""One track's timing, collected from its packets."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class TrackTimes:
                 self.first = frame
                 return
             self.timeless += 1
-        # Without a frame the decoder holds the packet back, unless it can't use it.
+        # Without a frame, the decoder holds the packet back, unless it can't use it.
         self.delay += 1
 
     def _note_interval(self, time: int | None) -> None:

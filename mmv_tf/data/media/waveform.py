@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Audio of a time span as one channel."""
+"""A time span's audio as one channel."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def read_waveform(
 
     Args:
       path: the video or audio file.
-      start, end: times in seconds; in a video, from the first frame on.
+      start, end: times in seconds; in a video, counted from the first frame.
       sample_rate: sample rate to resample to, in Hz.
-      timeline: clock of the file, if known; measured by default.
+      timeline: the file's clock, if known; measured by default.
       tally: counts the packets that could be decoded.
 
     Returns:

@@ -3,7 +3,7 @@
 """Runs the preparation steps as Apache Beam pipelines, on clusters or with the DirectRunner.
 
 Each step (probing, decoding, writing shards) is one pipeline over its reshuffled tasks. As on a
-single machine, a child process with a deadline does each task. Tasks leave their results in the
+single machine, each task runs in a child process with a deadline. Tasks leave their results in the
 work folder; unless it is in an object store, all workers must see it under the same path.
 """
 
@@ -28,13 +28,13 @@ def check_installed() -> None:
 
 
 class BeamRunner:
-    """Runner of tasks in Beam pipelines.
+    """Runs tasks in Beam pipelines.
 
     Args:
       folder: work folder for results.
       deadline_seconds: time limit for one part of a task.
-      options: options of the pipeline, such as "--runner=FlinkRunner" and that runner's flags.
-      processes: number of parallel tasks of the DirectRunner, unless `options` set it.
+      options: pipeline options, such as "--runner=FlinkRunner" and that runner's flags.
+      processes: number of parallel tasks for the DirectRunner, unless `options` set it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class BeamRunner:
         self._folder.clear()
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[Any, Any | Failure]]:
-        """Run tasks like `Runner.run`; yield nothing before the pipeline has ended."""
+        """Run tasks like `Runner.run`; yield nothing until the pipeline has ended."""
         import apache_beam as beam
         from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -28,8 +28,8 @@ def write_block(
     """Write a block file; iterating over `records` may still fill in `summary`.
 
     Returns:
-      The index of the block: the summary, the "offsets" where records begin and end, and their
-      checksums "crc32c".
+      The block's index: the summary, the "offsets" where records begin and end, and their checksums
+      "crc32c".
     """
     with folder.writing(name) as temporary, open(temporary, "wb") as file:
         offsets, checksums = [0], []
@@ -44,7 +44,7 @@ def write_block(
 
 
 def read_index(folder: WorkFolder, name: str) -> dict[str, Any]:
-    """Read the index of a block; see `write_block`.
+    """Read a block's index; see `write_block`.
 
     Raises:
       DamagedBlockError: the index is damaged, or the file is cut off.
@@ -55,7 +55,7 @@ def read_index(folder: WorkFolder, name: str) -> dict[str, Any]:
 
 
 def check_block(folder: WorkFolder, name: str) -> dict[str, Any]:
-    """Read the index of a block and verify the checksum of every record."""
+    """Read a block's index and verify the checksum of every record."""
     with folder.opened(name) as file:
         index = _read_index(file)
         for number, crc in enumerate(index["crc32c"]):
@@ -65,7 +65,7 @@ def check_block(folder: WorkFolder, name: str) -> dict[str, Any]:
 
 
 def read_record(folder: WorkFolder, name: str, start: int, end: int, crc: int) -> bytes:
-    """Read one record of a block.
+    """Read one record from a block.
 
     Raises:
       DamagedBlockError: the record is damaged.

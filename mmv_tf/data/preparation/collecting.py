@@ -22,13 +22,13 @@ _Frame = TypeVar("_Frame", bytes, np.ndarray)
 
 @dataclasses.dataclass(frozen=True)
 class ClipFrames:
-    """Frames of one clip.
+    """One clip's frames.
 
     Attributes:
       frames: one JPEG per frame; empty if they are stored as video, and for audio alone.
       height, width: size of each frame in pixels.
       video: an MP4 file of the frames; empty if they are JPEGs, and for audio alone.
-      count: number of frames of `video`.
+      count: number of frames in `video`.
     """
 
     frames: Sequence[bytes] = ()

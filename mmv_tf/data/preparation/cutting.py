@@ -23,7 +23,7 @@ from mmv_tf.data.stored_clips.clip_encoder import SOUND_BIT_RATE
 
 @dataclasses.dataclass(frozen=True)
 class Span:
-    """A clip in milliseconds from the start of its source, with what the cutting has determined."""
+    """A clip in milliseconds from the start of its source, with what cutting has determined."""
 
     start_ms: int
     end_ms: int
@@ -39,7 +39,7 @@ def caption_spans(
     settings: Settings,
     dropped: collections.Counter[str],
 ) -> list[Span]:
-    """Return one clip per caption of a block, widening short ones within the block."""
+    """Return one clip per caption in a block, widening short ones within the block."""
     low, high = round(block.start * 1000), round(block.end * 1000)
     context, shortest = round(settings.context_seconds * 1000), settings.min_clip_seconds * 1000
     spans: dict[tuple[int, int], Span] = {}
@@ -307,7 +307,7 @@ def _plan_listed(
     cycle: SplitCycle,
     plan: Plan,
 ) -> None:
-    """Add the clips that a source lists, with the splits of the list or one for the source."""
+    """Add the clips that a source lists, with the list's splits or one for the source."""
     source = probed.source
     spans = listed_spans(source, probed.info.duration, plan.dropped)
     fallback = source.split

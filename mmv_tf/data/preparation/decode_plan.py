@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Decodes the units of a plan that are not decoded yet, and reports failures."""
+"""Decodes the units of a plan that have not been decoded yet, and reports failures."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def decode(
     """Decode the units of a plan that have no `known` outcome.
 
     Returns:
-      The outcomes of all units of the plan.
+      The outcomes of all units in the plan.
     """
     outcomes = {unit.block_name: known.get(unit.block_name) for unit in plan.units}
     todo = [unit for unit in plan.units if outcomes[unit.block_name] is None]
@@ -76,8 +76,8 @@ def decoded_before(
 
     Args:
       plan: the units.
-      folder: folder of the blocks.
-      present: names of the files in the folder.
+      folder: the blocks' folder.
+      present: the file names in the folder.
     """
     there = [unit.block_name for unit in plan.units if unit.block_name in present]
     if not there:

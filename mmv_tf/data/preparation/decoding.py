@@ -46,7 +46,7 @@ class DecodeJob:
     """One unit for a child process to decode.
 
     Attributes:
-      target: name of the block file to write.
+      target: the name of the block file to write.
       clips: clips sorted by start.
       has_audio: True if there is audio to read.
     """
@@ -84,16 +84,16 @@ def decode_units(
     """Decode units of one source into their block files, in one pass over the video.
 
     Args:
-      name: path or URL of the source.
-      kind: kind of the source.
+      name: the source's path or URL.
+      kind: the source's kind.
       selection: see `Source.selection`.
-      timeline: timeline of a video or audio file.
+      timeline: a video or audio file's timeline.
       options: options common to all units.
       units: units sorted by start.
 
     Yields:
-      For each unit the index of its block: "peak", the magnitude of the loudest sample; "damage",
-      by kind, the times in milliseconds of packets or frames that were skipped; "left_out", the
+      For each unit, its block's index: "peak", the magnitude of the loudest sample; "damage", by
+      kind, the times in milliseconds of packets or frames that were skipped; "left_out", the
       indices of clips that were left out because their frame size changes; "labels", the class ids
       in its records; and the entries of `blocks.write_block`.
 
@@ -122,7 +122,7 @@ def decode_units(
 
 @dataclasses.dataclass(frozen=True)
 class _UnitFrames:
-    """Frames of one unit.
+    """One unit's frames.
 
     Attributes:
       clips: frames of each clip; None for a clip in which the frame size changes.
@@ -190,7 +190,7 @@ def _write(
     path: str,
     timeline: media.Timeline | None = None,
 ) -> dict[str, Any]:
-    """Write the block file of a unit and return its index."""
+    """Write a unit's block file and return its index."""
     settings = options.settings
     waveform: np.ndarray | None = None
     low = min(clip.span.start_ms for clip in unit.clips)
@@ -269,7 +269,7 @@ def _log_mel(spec: LogMelSpec) -> Any:
 def _tfds_frames(
     data_dir: str, selection: str, unit: DecodeJob, settings: Settings
 ) -> list[ClipFrames]:
-    """Return the images of a slice of a TensorFlow Datasets data set, in its order."""
+    """Return the images in a slice of a TensorFlow Datasets data set, in its order."""
     from mmv_tf.data.datasets import tfds_images
 
     images = []

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The fingerprint of a preparation: a hash of everything that its shards depend on."""
+"""A preparation's fingerprint: a hash of everything that its shards depend on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmv_tf.data.records import manifests
 from mmv_tf.util import files
 from mmv_tf.util.storage.urls import name_of, url_of
 
-# Increment if the same files and settings give other clips, for example after a decoding fix.
+# Increment if the same files and settings give different clips, for example after a decoding fix.
 _READING_VERSION = 2
 
 
@@ -32,7 +32,7 @@ def fingerprint_of(
 ) -> str:
     """Return a hash of everything that the shards depend on.
 
-    Media files are identified by name, size and modification time, in a store by its clock.
+    Media files are identified by name, size and modification time (in a store, by its clock).
     """
     digest = hashlib.sha256()
 
@@ -62,7 +62,7 @@ def _state(source: Source) -> list[Any] | None:
 
 
 def _content(path: str | pathlib.Path | None) -> str | list[int] | None:
-    """Return what identifies the content of a caption file; None if it is missing.
+    """Return what identifies a caption file's content; None if it is missing.
 
     This is its hash or, for a file in a store, which may not have been downloaded yet, its size and
     time. A missing file raises an error where it is read.

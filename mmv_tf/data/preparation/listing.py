@@ -34,12 +34,12 @@ _MAX_BYTES = 2 << 30  # Ours; a row of a hundred bytes takes about a kilobyte of
 def read_listing(path: str | pathlib.Path) -> list[Source]:
     """Read a list of clips.
 
-    The columns (JSONL: keys) are `path` and the following optional ones: `start` and `end` (seconds
-    or hours:minutes:seconds; if empty, the start and end of the file), `label` (in JSONL possibly a
-    list), `split`, `captions` (a caption file; if empty, the one beside the video, if any),
-    `example_id`, and `text`, a narration of the clip. Paths are relative to the list's folder. A
-    list in an object store is given by its URL, and it may name files by URL too. The rows of one
-    file form one source. TSV has no quoting: '"' is an ordinary character.
+    The columns (keys in JSONL) are `path` and the following optional ones: `start` and `end`
+    (seconds or hours:minutes:seconds; if empty, the start and end of the file), `label` (in JSONL
+    possibly a list), `split`, `captions` (a caption file; if empty, the one beside the video, if
+    any), `example_id`, and `text`, a narration of the clip. Paths are relative to the list's
+    folder. A list in an object store is given by its URL, and it may name files by URL too. One
+    file's rows form one source. TSV has no quoting: '"' is an ordinary character.
 
     Raises:
       ValueError: the list cannot be read, or a row is invalid; the message names the line.
@@ -77,7 +77,7 @@ def read_listing(path: str | pathlib.Path) -> list[Source]:
 
 
 def _outlined(place: str) -> pathlib.Path:
-    """Return the local path of a list; if it is in a store, its folder gets placeholder files."""
+    """Return the local path to a list; if it is in a store, its folder gets placeholder files."""
     if not is_remote(place):
         return pathlib.Path(local_path(place))
     folder, _, name = place.rpartition("/")
@@ -86,7 +86,7 @@ def _outlined(place: str) -> pathlib.Path:
 
 
 def _target(listing: pathlib.Path, file: str) -> pathlib.Path:
-    """Return the path of a file that a list names."""
+    """Return the path to a file that a list names."""
     if is_remote(file):
         path = mirror_path(file)
     else:
@@ -106,7 +106,7 @@ def _source(
     rows: list[tuple[str, dict[str, Any]]],
     known: captions_lib.CaptionFiles,
 ) -> Source:
-    """Return the source that the rows of one file describe."""
+    """Return the source that one file's rows describe."""
     target = _target(listing, file)
     captions: set[str | None] = {_text(row, "captions", listing, where) for where, row in rows}
     captions.discard(None)
@@ -134,7 +134,7 @@ def _source(
 
 
 def _one_split(listing: pathlib.Path, rows: list[tuple[str, dict[str, Any]]]) -> str | None:
-    """Return the split of a file if all its rows name the same one, else None."""
+    """Return a file's split if all its rows name the same one, else None."""
     splits = {_text(row, "split", listing, where) for where, row in rows}
     return next(iter(splits)) if len(splits) == 1 else None
 
@@ -172,7 +172,7 @@ def _clip(listing: pathlib.Path, where: str, row: dict[str, Any]) -> ListedClip:
 
 
 def _rows(path: pathlib.Path, text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (line, row) for each row, leaving out empty cells of a table."""
+    """Yield (line, row) for each row, leaving out a table's empty cells."""
     if path.suffix.lower() == ".jsonl":
         for number, line in enumerate(text.split("\n"), start=1):
             if not line.strip():

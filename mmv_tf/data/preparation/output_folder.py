@@ -26,10 +26,10 @@ _LOCK = "lock"
 
 
 class OutputFolder:
-    """The folder of a data set.
+    """A data set's folder.
 
     Args:
-      place: path of the folder, or its URL in a store.
+      place: path to the folder, or its URL in a store.
     """
 
     def __init__(self, place: str | pathlib.Path):
@@ -184,7 +184,7 @@ def removed_if_empty(folder: pathlib.Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_space_explained(place: str) -> Iterator[None]:
-    """Turn errors of Python and TensorFlow about a full disk into one clear error."""
+    """Turn errors from Python and TensorFlow about a full disk into one clear error."""
     try:
         yield
     except Exception as error:

@@ -38,13 +38,13 @@ from mmv_tf.util.worker_pool import Failure, Runner, WorkerPool
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """Settings for the execution, which do not affect the result.
+    """Execution settings, which do not affect the result.
 
     Attributes:
       processes: number of parallel processes.
       deadline_seconds: time limit for one unit.
       beam: whether to run the steps with Apache Beam instead of child processes.
-      beam_options: options of the Beam pipelines.
+      beam_options: options for the Beam pipelines.
     """
 
     processes: int = 1
@@ -67,7 +67,7 @@ class Job:
       sources: from `find_sources`, `read_listing` or a named data set.
       settings: settings that determine the contents of the shards.
       labels: list of captions with labels (see `captions.attach_labels`) for all sources.
-      facts: properties of the data set.
+      facts: the data set's properties.
       log_mel: for settings.sound "log_mel", the class of the layer that computes it (such as
         `layers.LogMel`) and its arguments.
       execution: execution settings.
@@ -106,12 +106,12 @@ class Job:
         runner: Runner,
         results: tasks.Results | None = None,
     ) -> Outcomes:
-        """Decode the units of a plan that are not decoded yet.
+        """Decode the units of a plan that have not been decoded yet.
 
         Args:
           plan: the units.
           output: the output folder.
-          runner: runner of the decoding tasks.
+          runner: runner for the decoding tasks.
           results: results of all tasks; if None, the blocks left by an interrupted run are checked.
         """
         folder = output.work(self.fingerprint)
@@ -143,7 +143,7 @@ def prepare(
     passed_over: Mapping[str, int] | None = None,
     finish: bool = False,
 ) -> tuple[dict[str, Any], bool]:
-    """Write the shards and the manifest of a data set.
+    """Write a data set's shards and manifest.
 
     An unusable source is an error if it is the only one. Otherwise it becomes a row in the
     manifest's "sources", and is an error only if no source is usable.
@@ -210,7 +210,7 @@ def prepare_task(
       overwrite: whether to allow data with other settings in `output`; finishing replaces them.
 
     Returns:
-      Results of the share's sources and their blocks; None if the whole data set already exists.
+      Results for the share's sources and their blocks; None if the whole data set already exists.
 
     Raises:
       ValueError: an input cannot be used, or `output` holds something else.

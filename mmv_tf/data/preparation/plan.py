@@ -41,8 +41,8 @@ class Unit:
 
     Attributes:
       index: index among all units.
-      source, info: source of the clips, and what probing found about it.
-      row: row of the source in the report.
+      source, info: the clips' source, and what probing found about it.
+      row: the source's row in the report.
       clips: clips sorted by start.
     """
 
@@ -61,9 +61,9 @@ class Unit:
 
     @property
     def block_name(self) -> str:
-        """Name of the block file, which depends only on the row and the clips.
+        """The block file's name, which depends only on the row and the clips.
 
-        So it is the same in the plan of a task, which has only some of the sources.
+        So it is the same in a task's plan, which has only some of the sources.
         """
         ids = json.dumps([clip.span.example_id for clip in self.clips])
         digest = hashlib.sha256(ids.encode()).hexdigest()[:16]

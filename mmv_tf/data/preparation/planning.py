@@ -35,9 +35,9 @@ def plan_clips(
       settings: settings that determine how to cut.
       labels_file: list of captions with labels for all sources.
       class_names: classes in the data set's order; None sorts them by name.
-      probes: probes of all sources, or of a share of them. The units of a share are the same as in
-        the whole plan, except for their splits and class ids, and for sources for which a list
-        assigns splits to only some clips.
+      probes: probes for all sources, or for a share of them. A share's units are the same as in the
+        whole plan, except for their splits and class ids, and for sources for which a list assigns
+        splits to only some clips.
 
     Raises:
       ValueError: no source can be used, or the only one cannot.
@@ -121,7 +121,7 @@ def _why_no_audio(info: media.MediaInfo) -> str:
 
 
 def _read_labels(path: str | pathlib.Path, plan: Plan) -> tuple[captions_lib.Caption, ...]:
-    """Return the captions of a list of labels, counting those left out for all sources."""
+    """Return the captions in a list of labels, counting those left out for all sources."""
     labels = captions_lib.read_caption_file(path)
     for reason, count in labels.left_out.counts.items():
         plan.dropped[f"{reason}_in_the_labels"] += count

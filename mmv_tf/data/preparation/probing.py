@@ -16,7 +16,7 @@ from mmv_tf.util.worker_pool import Failure, Runner, Task
 
 _PROBES_A_TASK = 16
 
-# The result for each row of the list of sources; rows of other shares have none.
+# The result for each row of the source list; rows of other shares have none.
 Probes: TypeAlias = dict[int, media.MediaInfo | Failure]
 
 

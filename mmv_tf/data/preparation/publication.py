@@ -38,8 +38,8 @@ def publish(
       settings: settings that determine the contents of the shards.
       output: folder for the shards.
       work: work folder with the blocks.
-      extra: further entries of the manifest.
-      runner: runner of the writing tasks.
+      extra: further entries for the manifest.
+      runner: runner for the writing tasks.
 
     Returns:
       The manifest.
@@ -97,7 +97,7 @@ def _storing(settings: Settings) -> dict[str, Any]:
 
 
 def _row(report: SourceReport) -> dict[str, Any]:
-    """Return a row of the manifest; file names in a reason may not be valid UTF-8."""
+    """Return a row for the manifest; file names in a reason may not be valid UTF-8."""
     return {**dataclasses.asdict(report), "reason": printable_name(report.reason)}
 
 
@@ -110,7 +110,7 @@ def _dropped(plan: Plan) -> dict[str, int]:
 
 
 def _modalities(plan: Plan, split: str, settings: Settings) -> dict[str, int]:
-    """Count the clips of a split with frames and with audio."""
+    """Count a split's clips with frames and with audio."""
     counts = {"num_with_video": 0, "num_with_audio": 0}
     for unit in plan.units:
         own = sum(clip.span.split == split for clip in unit.clips)

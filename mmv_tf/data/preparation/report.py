@@ -24,10 +24,10 @@ class SourceReport:
     """Outcome of a source: one row of the report.
 
     Attributes:
-      media_id, path: id and path of the source.
-      status: one of those above, or `CORRUPT` or `TIMEOUT` of the worker pool.
+      media_id, path: the source's id and path.
+      status: one of those above, or `CORRUPT` or `TIMEOUT` from the worker pool.
       reason: reason why the status is not OK.
-      seconds: duration of the source.
+      seconds: the source's duration.
       clips: number of clips.
       left_out: counts of parts left out, by reason ("captions_without_length").
       first_left_out: for each reason, a short message about the first part left out.
@@ -111,7 +111,7 @@ def _printable(text: str) -> str:
 
 
 def _left_out(source: dict[str, Any]) -> str:
-    """Format the counts of parts left out of a source, with the first part for each reason."""
+    """Format the counts of a source's parts left out, with the first part for each reason."""
     first = source.get("first_left_out", {})
     parts = (
         format_dropped({name: count}) + (f" (first: {first[name]})" if name in first else "")

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the preparation: rates, sizes, cutting and splits."""
+"""Preparation settings: rates, sizes, cutting and splits."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Settings:
       frame_rate: stored frames per second.
       short_side: length of the shorter side of a stored frame, in pixels.
       jpeg_quality: quality of stored JPEGs, 1 to 95.
-      sample_rate: sample rate of the stored audio in Hz.
+      sample_rate: sample rate of the stored audio, in Hz.
       sound: "waveform", "log_mel" (a spectrogram instead) or "none".
       cut: "caption" (one clip per caption), "window" (one clip every `stride_seconds`) or "list"
         (the clips that the sources list, or the whole source if it lists none).
       context_seconds: time added on each side of a caption, within the block.
-      min_clip_seconds: clips around captions that are shorter are widened, within the block.
-      window_seconds, stride_seconds: length of a window, and distance between windows' starts.
+      min_clip_seconds: shorter clips around captions are widened to this length, within the block.
+      window_seconds, stride_seconds: window length, and distance between window starts.
       block_seconds: approximate length of the blocks that are assigned to splits.
       split_pattern: splits, assigned cyclically to the blocks of sources that have no split of
         their own; with a single name, films are not divided.
@@ -38,7 +38,7 @@ class Settings:
       num_shards: number of shards per split; fewer if the split has fewer clips.
       store: "jpeg" (one JPEG per frame, and samples as floats) or "video" (each clip as an MP4 file
         with H.264 and Opus or AAC).
-      video_crf: constant rate factor of H.264, 1 to 51, if `store` is "video".
+      video_crf: H.264's constant rate factor, 1 to 51, if `store` is "video".
     """
 
     frame_rate: float = 10.0
@@ -92,7 +92,8 @@ class Settings:
     def stated(self) -> dict[str, Any]:
         """Return the values that determine the shards, for the manifest and the fingerprint."""
         values = dataclasses.asdict(self)
-        # Data stored as JPEGs keep the form that they had before there was another way to store.
+        # Data stored as JPEGs keep the form that they had before there was another way to store
+        # them.
         unused = ("store", "video_crf") if self.store == JPEG_STORE else ("jpeg_quality",)
         return {name: value for name, value in values.items() if name not in unused}
 

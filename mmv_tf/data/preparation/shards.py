@@ -35,7 +35,7 @@ _STAGING = "shards"
 
 @dataclasses.dataclass(frozen=True)
 class _Record:
-    """Position of a record in a block, and whether its class ids differ from the shards' ids."""
+    """A record's position in a block, and whether its class ids differ from the shards' ids."""
 
     block: str
     start: int
@@ -49,8 +49,8 @@ class Shard:
     """A shard to write.
 
     Attributes:
-      split: split of the shard.
-      name: name of its file.
+      split: the shard's split.
+      name: its file's name.
       work: work folder with the blocks.
       output: output folder.
       records: positions of its records, in order.
@@ -68,12 +68,12 @@ class Shard:
 
     @property
     def folder(self) -> WorkFolder:
-        """Folder that the shard is written to."""
+        """The folder that the shard is written to."""
         return self.output if self.output.is_remote else self.work.within(_STAGING)
 
     @property
     def note(self) -> str:
-        """Name of the note in the work folder that says that the shard is complete."""
+        """The name of the note in the work folder that marks the shard as complete."""
         return f"{_STAGING}/{self.name.removesuffix('.tfrecord')}.json"
 
 
@@ -86,7 +86,7 @@ def splits_of(plan: Plan, settings: Settings) -> list[str]:
 
 
 def assign(plan: Plan, settings: Settings, work: WorkFolder, output: WorkFolder) -> list[Shard]:
-    """Assign the records of a decoded plan to shards."""
+    """Assign a decoded plan's records to shards."""
     where: dict[str, _Record] = {}
     by_split: dict[str, list[shard_writer.ClipSpan]] = collections.defaultdict(list)
     for unit in plan.units:
@@ -118,7 +118,7 @@ def write_all(
 
     Args:
       shards: the shards.
-      runner: runner of the writing tasks.
+      runner: runner for the writing tasks.
       present: objects that exist in the output, if it is in a store.
     """
     entries: dict[str, dict[str, Any]] = {}

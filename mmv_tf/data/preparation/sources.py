@@ -33,10 +33,10 @@ class ListedClip:
     Attributes:
       start: start in seconds from the start of the source.
       end: end in seconds; None for the end of the source.
-      labels: names of the clip's classes.
-      texts: narrations of the clip.
-      split: split of the clip; None for that of its source.
-      example_id: id of the example; None derives one from the source and the time.
+      labels: the clip's class names.
+      texts: the clip's narrations.
+      split: the clip's split; None for its source's.
+      example_id: the example's id; None derives one from the source and the time.
       may_be_trimmed: True if the times refer to a longer original. Then a source no longer than the
         clip (plus a second and a half, since tools cut at key frames) is the clip itself.
     """
@@ -56,13 +56,13 @@ class Source:
 
     Attributes:
       media_id: name of the source, unique in a data set.
-      path: path of the file.
-      captions: caption file of the source, if any.
+      path: path to the file.
+      captions: the source's caption file, if any.
       kind: VIDEO (with its audio), SOUND (the audio of an audio or video file), IMAGE or TFDS.
-      split: split of the whole source; None assigns its blocks by the settings' pattern.
-      labels: classes of the whole source.
-      narrations: captions of the source, if they are not in a file of their own.
-      clips: clips of the source in a list; None for the whole source.
+      split: the whole source's split; None assigns its blocks by the settings' pattern.
+      labels: the whole source's classes.
+      narrations: the source's captions, if they are not in a file of their own.
+      clips: the source's clips in a list; None for the whole source.
       selection: images of a TFDS source, as "name:split[from:to]"; the path is its data_dir.
       left_out: counts of what is left out before its captions are read.
     """
@@ -81,7 +81,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Contents of a folder.
+    """A folder's contents.
 
     Attributes:
       sources: sources sorted by media id.
@@ -98,7 +98,7 @@ class Collection:
     """A published data set: its sources and their common properties.
 
     Attributes:
-      name: name of the data set.
+      name: the data set's name.
       sources: all listed sources, including those without a file.
       cut: default way to cut its sources.
       labels: classes in the data set's order, which gives the ids; None sorts the names.
@@ -115,10 +115,10 @@ class Collection:
 
 @dataclasses.dataclass(frozen=True)
 class DataSetFacts:
-    """Properties of a named data set, for the manifest.
+    """A named data set's properties, for the manifest.
 
     Attributes:
-      name: name of the data set; "" for the user's own sources.
+      name: the data set's name; "" for the user's own sources.
       class_names: classes in the data set's order, which gives the ids; None sorts the labels
         found.
       folds: see `Collection.folds`.
@@ -149,7 +149,7 @@ def find(
       videos: a file, or a folder, which stands for every file of the kind in it and below, each
         with the caption file beside it that `captions.CaptionFiles` prefers. Either may be given by
         its URL in a store; files are then downloaded when they are opened.
-      captions: caption file of a single file; by default the one beside it, if any.
+      captions: caption file for a single file; by default, the one beside it, if any.
       kind: VIDEO, SOUND or IMAGE.
 
     Returns:
@@ -207,7 +207,7 @@ def _source(
 def captions_beside(
     path: pathlib.Path, known: captions_lib.CaptionFiles
 ) -> tuple[pathlib.Path | None, captions_lib.LeftOut]:
-    """Return the preferred caption file of a source, and a count of the others."""
+    """Return a source's preferred caption file, and a count of the others."""
     left_out = captions_lib.LeftOut()
     found = known.beside(path)
     if len(found) > 1:
@@ -224,7 +224,7 @@ def _passed_over_as(path: pathlib.Path) -> str:
 
 
 def kind_of(path: pathlib.Path) -> str:
-    """Return the kind of a file by its suffix; VIDEO if the suffix is unknown."""
+    """Return a file's kind by its suffix; VIDEO if the suffix is unknown."""
     return file_types.kind_of(path) or VIDEO
 
 

@@ -50,11 +50,11 @@ def time_blocks(
     `held_captions`.
 
     Args:
-      duration: duration of the film in seconds.
+      duration: the film's duration, in seconds.
       block_seconds: approximate length of a block.
-      pattern: names of splits, assigned to the blocks cyclically.
-      captions: captions of the film, in any order.
-      first: position in the pattern to start from, for the second and later films of a collection.
+      pattern: split names, assigned to the blocks cyclically.
+      captions: the film's captions, in any order.
+      first: position in the pattern to start from, for the second and later films in a collection.
 
     Returns:
       The blocks in order; together they cover [0, duration) without overlap.
@@ -114,7 +114,7 @@ def _gaps(captions: Sequence[captions_lib.Caption], duration: float) -> list[tup
 
 
 def _point_in(gap: tuple[float, float], wanted: float) -> float:
-    """Return the point of a gap nearest to `wanted` that keeps a margin from the gap's ends."""
+    """Return the point in a gap nearest to `wanted` that keeps a margin from the gap's ends."""
     start, end = gap
     margin = min((end - start) / 2, _MARGIN_SECONDS)
     return min(max(wanted, start + margin), end - margin)

@@ -4,7 +4,7 @@
 
 Task i of n has the sources i, i + n, ... of the sorted list. It leaves blocks and, at the end, a
 file of results in the work folder. Finishing needs the results of all sources, from tasks with any
-n.
+value of n.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MOST_NAMED = 20
 
 @dataclasses.dataclass
 class Results:
-    """Results of one or several tasks.
+    """The results of one or several tasks.
 
     Attributes:
-      probes: results of probing by row of the list of sources.
-      outcomes: outcomes of decoding by name of the block.
+      probes: probe results by row of the source list.
+      outcomes: decoding outcomes by block name.
     """
 
     probes: Probes = dataclasses.field(default_factory=dict)
@@ -46,12 +46,12 @@ def lock_name(share: Share) -> str:
 
 
 def results_name(share: Share) -> str:
-    """Return the name of the subfolder of the work folder for results of a task's pipelines."""
+    """Return the name of the work folder's subfolder for results of a task's pipelines."""
     return f"results-{share.number}-of-{share.count}"
 
 
 def write_results(folder: WorkFolder, share: Share, results: Results) -> None:
-    """Write the results of a finished task."""
+    """Write a finished task's results."""
     content = {
         "probes": [[row, _plain(probe)] for row, probe in sorted(results.probes.items())],
         "outcomes": {name: _plain(outcome) for name, outcome in results.outcomes.items()},
@@ -61,7 +61,7 @@ def write_results(folder: WorkFolder, share: Share, results: Results) -> None:
 
 
 def read_results(folder: WorkFolder, share: Share) -> Results:
-    """Read the results of a task.
+    """Read a task's results.
 
     Raises:
       FileNotFoundError: there are none.
@@ -83,7 +83,7 @@ def collect(folder: WorkFolder, num_sources: int, where: object) -> Results:
 
     Args:
       folder: the work folder.
-      num_sources: length of the list of sources.
+      num_sources: length of the source list.
       where: output to name in messages.
 
     Raises:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Transcripts as the captions of sources that have none."""
+"""Transcripts as captions for sources that have none."""
 
 from __future__ import annotations
 

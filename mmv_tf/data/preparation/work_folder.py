@@ -30,7 +30,7 @@ class Opened(Protocol):
 
     @property
     def name(self) -> str:
-        """Path or URL for messages."""
+        """The path or URL, for messages."""
         ...
 
     def size(self) -> int:
@@ -47,7 +47,7 @@ class WorkFolder:
     """A folder of results; names in it are relative and use slashes.
 
     Attributes:
-      place: path of the folder, or its URL in a store.
+      place: path to the folder, or its URL in a store.
     """
 
     place: str
@@ -59,7 +59,7 @@ class WorkFolder:
 
     @property
     def path(self) -> pathlib.Path:
-        """Folder on this machine; for a folder in a store, it holds files in transit."""
+        """The folder on this machine; for a folder in a store, it holds files in transit."""
         return mirror_path(self.place) if self.is_remote else pathlib.Path(self.place)
 
     def within(self, name: str) -> WorkFolder:
@@ -86,7 +86,7 @@ class WorkFolder:
         """Upload a file written at its local path if the folder is in a store.
 
         Returns:
-          Tag of the object; "" for a local folder.
+          The object's tag; "" for a local folder.
         """
         if not self.is_remote:
             return ""
@@ -110,7 +110,7 @@ class WorkFolder:
             yield _File(str(path), file)
 
     def fetched(self, name: str) -> pathlib.Path:
-        """Return the local path of a file, which is downloaded if necessary.
+        """Return the local path to a file, which is downloaded if necessary.
 
         Raises:
           FileNotFoundError: there is no such file.
@@ -129,7 +129,7 @@ class WorkFolder:
         }
 
     def entries(self, folder: str = "") -> dict[str, Entry]:
-        """Return the objects below a folder of a store, by name relative to the folder."""
+        """Return the objects below a folder in a store, by name relative to the folder."""
         return open_store(self.within(folder).place if folder else self.place).list()
 
     def remove(self, names: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ def cut(values: tf.Tensor, starts: tf.Tensor, length: int) -> tf.Tensor:
     Args:
       values: [N, ...].
       starts: int32 [W]; may be negative.
-      length: length of a window.
+      length: window length.
 
     Returns:
       [W, length, ...].
@@ -61,7 +61,7 @@ def cut_waveform(
     Args:
       waveform: float32 [N] sampled at `stored_rate`.
       start_seconds: float32 [W].
-      seconds: duration of a window.
+      seconds: window duration.
       stored_rate, rate: sample rates in Hz; if they differ, the audio is resampled by `resample`.
 
     Returns:
@@ -85,7 +85,7 @@ def resample(windows: tf.Tensor, length: int) -> tf.Tensor:
 
     Args:
       windows: float32 [W, N]; each is treated as periodic, so discard the ends of the result.
-      length: number of samples of the result.
+      length: number of samples in the result.
 
     Returns:
       float32 [W, length], covering the same time span.

@@ -38,7 +38,7 @@ def crop_window(
     jitter: float,
     square: bool = True,
 ) -> tf.Tensor:
-    """Return the window of a stored frame to decode and resize to the model's size.
+    """Return the window in a stored frame to decode and resize to the model's size.
 
     Training follows DMVR: with probability 0.8, height and width are scaled by independent factors
     from U(1 - jitter, 1 + jitter), with jitter 0.2 by default; then the short side is resized to
@@ -48,7 +48,7 @@ def crop_window(
     decoded or resized. Evaluation uses a central window without jitter.
 
     Args:
-      height, width: int scalars, size of the stored frame.
+      height, width: int scalars, the stored frame's size.
       seed: int [2], or None for evaluation.
       jitter: see above.
       square: whether to crop a square, as MMV does. Otherwise crop `CROP_SHARE` of the height and
@@ -91,7 +91,7 @@ def is_mirrored(seed: tf.Tensor) -> tf.Tensor:
 def jitter_color(
     frames: tf.Tensor, seed: tf.Tensor, strength: float = 1.0, scale: float = 1.0
 ) -> tf.Tensor:
-    """Change the brightness, saturation, contrast and hue of a clip with probability 0.8.
+    """Change a clip's brightness, saturation, contrast and hue with probability 0.8.
 
     The ranges at strength 1 (VATT, Akbari et al., 2021, which follows MMV) are: brightness 32/255,
     saturation and contrast 0.6-1.4, hue 0.2 of a turn. The result is clipped to [0, 1].
@@ -105,7 +105,7 @@ def jitter_color(
       frames: float [T, H, W, 3] in [0, scale].
       seed: int [2].
       strength: factor that scales all ranges.
-      scale: largest value of the input; the result is divided by it.
+      scale: the input's largest value; the result is divided by it.
     """
     change_seed, chosen = _color_draws(seed)
 
@@ -127,7 +127,7 @@ def color_change(seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
 
     Returns:
       float [3, 5]: columns 0 to 2 are `turn`, column 3 is `brightness` and column 4 `contrast` (the
-      same in all rows). A pixel p of a clip with mean color m becomes
+      same in all rows). A pixel p in a clip with mean color m becomes
       contrast * turn @ p + turn @ (brightness + (1 - contrast) * m), clipped to [0, 1]. If nothing
       changes, these are the identity, 0 and 1.
     """
@@ -138,7 +138,7 @@ def color_change(seed: tf.Tensor, strength: float = 1.0) -> tf.Tensor:
 
 
 def _color_draws(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the seed of a color change, and whether to apply one."""
+    """Return a color change's seed, and whether to apply one."""
     seeds = tf.random.split(seed, 2)
     return seeds[0], tf.random.stateless_uniform([], seeds[1]) < _COLOR_CHANCE
 
@@ -223,7 +223,7 @@ def drop_words(ids: tf.Tensor, seed: tf.Tensor, share: float, padding_id: int = 
       ids: int32 [..., words].
       seed: int [2].
       share: probability in [0, 1).
-      padding_id: id of padding.
+      padding_id: the padding id.
     """
     kept = (tf.random.stateless_uniform(tf.shape(ids), seed) >= share) & (ids != padding_id)
     emptied = ~tf.reduce_any(kept, axis=-1, keepdims=True)

@@ -34,8 +34,8 @@ class ChunkCache:
     needed.
 
     Args:
-      directory: folder of the cache; created with the first chunk.
-      max_bytes: largest size of all chunks together; 0 stores none. A larger chunk is not stored.
+      directory: the cache folder; created with the first chunk.
+      max_bytes: maximum total size of all chunks; 0 stores none. A larger chunk is not stored.
     """
 
     def __init__(self, directory: pathlib.Path, max_bytes: int):
@@ -48,7 +48,7 @@ class ChunkCache:
         """Return a chunk, from the cache if possible.
 
         Args:
-          name: name of the chunk, the same in all processes.
+          name: the chunk's name, the same in all processes.
           fetch: function that returns the content, or raises.
           is_good: function that returns whether cached content is intact; if not, it is fetched
             again.
@@ -137,7 +137,7 @@ class ChunkCache:
 
     @contextlib.contextmanager
     def _locked(self, path: pathlib.Path) -> Iterator[bool]:
-        """Hold a lock that the end of a process releases.
+        """Hold a lock that is released when the process ends.
 
         Yields:
           False if the cache is unusable, or another process holds the lock for too long.

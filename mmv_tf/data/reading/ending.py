@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clean shutdown of Python while datasets that call Python are still reading ahead."""
+"""Shuts Python down cleanly while datasets that call Python are still reading ahead."""
 
 from __future__ import annotations
 

@@ -21,11 +21,11 @@ Seeds = list[tf.Tensor | None]
 
 
 class Examples:
-    """Converter of records to examples.
+    """Converts records to examples.
 
     Args:
       config: settings; see `default_config`.
-      records: source of the records.
+      records: the records' source.
       log_mel: layer that computes spectrograms; see `Reader`.
 
     Raises:
@@ -61,7 +61,7 @@ class Examples:
         """Return one random, augmented window of a record, with a "seed" for postprocessing.
 
         Args:
-          shard, number: name of the shard, and index of the record among its good ones.
+          shard, number: the shard's name, and the record's index among its good ones.
           record: serialized record.
           epoch_key: key derived from the seed and the epoch, int32 [2].
         """
@@ -347,5 +347,5 @@ class Examples:
 
 
 def _name(parsed: dict[str, tf.Tensor], shard: tf.Tensor) -> tf.Tensor:
-    """Return the name of a record for messages."""
+    """Return a record's name, for messages."""
     return tf.strings.join([shard, ", example ", parsed["example_id"]])

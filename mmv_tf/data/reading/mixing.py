@@ -13,16 +13,16 @@ import ml_collections
 import numpy as np
 import tensorflow as tf
 
-# Keys of an entry of `config.mixture` other than settings of the reader.
+# Keys of an entry in `config.mixture` other than reader settings.
 _WEIGHT, _EVALUATE_SPLIT = "weight", "evaluate_split"
 
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """One data set of a configuration.
+    """One data set in a configuration.
 
     Attributes:
-      config: settings of the reader, locked.
+      config: reader settings, locked.
       weight: proportion of training examples, above 0.
       evaluate_split: split to evaluate during training; "" for none.
     """
@@ -36,7 +36,7 @@ def parts_of(config: ml_collections.ConfigDict) -> list[Part]:
     """Return the data sets that a configuration trains on.
 
     Args:
-      config: see `default_config`. Entries of `config.mixture` are dicts that hold the reader's
+      config: see `default_config`. Entries in `config.mixture` are dicts that hold the reader's
         settings that differ from `config`, such as "directory" and "split"; "weight" (1 by
         default), the data set's proportion of examples; and "evaluate_split", see
         `evaluated_parts`.
@@ -103,7 +103,7 @@ def counts_before(number: int, weights: Sequence[float]) -> list[int]:
 
 
 def choices(start: int, weights: Sequence[float]) -> tf.data.Dataset:
-    """Return the sources, int64, of the examples from `start` on, according to `counts_before`."""
+    """Return the sources, int64, of the examples from `start` onward, following `counts_before`."""
 
     def source(number: tf.Tensor) -> tf.Tensor:
         chosen, weight_left = tf.constant(len(weights) - 1, tf.int64), float(sum(weights))
@@ -128,7 +128,7 @@ def mix(
 
     Args:
       datasets: datasets of examples, each positioned at `counts_before(start, weights)`.
-      weights: weights of the datasets, above 0; only their proportions matter.
+      weights: the datasets' weights, above 0; only their proportions matter.
       start: number of examples that the mixture has already yielded.
     """
     return tf.data.Dataset.choose_from_datasets(

@@ -104,7 +104,7 @@ def _no_examples(records: Records, whose: str = "") -> ValueError:
 
 
 class _Chunks:
-    """Good records of a split, in chunks that are each read at once.
+    """A split's good records, in chunks that are each read at once.
 
     Attributes:
       counts: number of records in each chunk.

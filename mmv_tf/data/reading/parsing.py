@@ -26,16 +26,16 @@ def parse_record(
     Args:
       record: string scalar.
       fallback_id: string scalar, used for records without an id.
-      keys: names of the features.
+      keys: feature names.
       labels: class names, used for records that name a class but do not number it.
       is_video: whether frames and audio are stored as one file.
 
     Returns:
-      A dict with "example_id"; "media_id", "" if none; "frames" string [T]; "waveform" float [N];
-      "log_mel" float [frames, bins]; "label" int32, -1 if none; "caption" string [C] with
-      "caption_start" and "caption_end", float seconds from the start of the clip (captions without
-      times span the whole clip), and "caption_own", true if it describes this clip (false if
-      unknown); "clip_start" and "duration" in seconds ("duration" is 0 if unknown). With
+      A dict with "example_id"; "media_id", or "" if there is none; "frames" string [T]; "waveform"
+      float [N]; "log_mel" float [frames, bins]; "label" int32, -1 if none; "caption" string [C]
+      with "caption_start" and "caption_end", float seconds from the start of the clip (captions
+      without times span the whole clip), and "caption_own", true if it describes this clip (false
+      if unknown); "clip_start" and "duration" in seconds ("duration" is 0 if unknown). With
       `is_video`, "frames" int64 [T] are the frames' times, "waveform" is empty, and three more are
       added: "media", the file, "" if none; "shape" int32 [2], height and width of the frames; and
       "microseconds" int64, the duration.
@@ -140,7 +140,7 @@ def require(condition: tf.Tensor, example_id: tf.Tensor, shard: tf.Tensor, what:
 def check_parsed(
     parsed: dict[str, tf.Tensor], shard: tf.Tensor, limits: Limits, needs_frames: bool
 ) -> None:
-    """Check a record of a shard that was not inspected, before decoding and at almost no cost.
+    """Check a record from a shard that was not inspected, before decoding and at almost no cost.
 
     `integrity.checks` finds more. Without `needs_frames`, a record may hold only audio.
     """

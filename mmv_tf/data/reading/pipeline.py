@@ -20,7 +20,7 @@ from mmv_tf.util.storage.urls import name_of, url_of
 
 
 class Input:
-    """Input data of a configuration: one reader, or several whose examples are mixed.
+    """A configuration's input data: one reader, or several whose examples are mixed.
 
     Args:
       config: see `default_config`, and `parts_of` for `config.mixture`.
@@ -50,7 +50,7 @@ class Input:
         self._check_service()
 
     def num_examples(self) -> int:
-        """Return the number of examples of all data sets."""
+        """Return the number of examples in all data sets."""
         return sum(reader.num_examples() for reader in self.readers)
 
     def damage(self) -> DamageReport:
@@ -64,7 +64,7 @@ class Input:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Explain errors of all readers' datasets; see `Reader.explained`."""
+        """Explain errors from all readers' datasets; see `Reader.explained`."""
         with contextlib.ExitStack() as stack:
             for reader in self.readers:
                 stack.enter_context(reader.explained())
@@ -199,22 +199,23 @@ def make_dataset(
     batch_size: int | None = None,
     pad: bool = False,
 ) -> tf.data.Dataset:
-    """Return the batches of a configuration.
+    """Return a configuration's batches.
 
     Args:
       config: see `default_config` and `Input`.
-      tokenizer, log_mel: layers of the model; without them there is no "text" or no "audio".
+      tokenizer, log_mel: the model's layers; without them, there is no "text" or no "audio".
       training: endless shuffled and augmented batches; otherwise every example once, in order.
       seed: seed for order and augmentation.
-      start: number of examples of this worker to skip.
+      start: number of this worker's examples to skip.
       worker, workers: this worker's index and the number of workers.
-      batch_size: batch size of this worker; by default `config.batch_size`.
+      batch_size: this worker's batch size; by default, `config.batch_size`.
       pad: whether to fill up the last batch, in evaluation only; see `Reader.evaluate`.
 
     Returns:
       A dataset of dicts, see `Reader`; in evaluation with a dimension for windows. Inside
-      `Input.explained` or `Reader.explained`, errors of its iterators name shard and record. The
-      iterator's state can be saved in a `tf.train.Checkpoint`, but not with the tf.data service.
+      `Input.explained` or `Reader.explained`, errors from its iterators name the shard and the
+      record. The iterator's state can be saved in a `tf.train.Checkpoint`, but not with the tf.data
+      service.
 
     Raises:
       ValueError: see `Input`.

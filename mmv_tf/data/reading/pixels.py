@@ -29,11 +29,11 @@ _BLOCK = 16
 
 
 def decode_window(encoded: tf.Tensor, crop: tf.Tensor) -> tf.Tensor:
-    """Decode one window of frames of equal size.
+    """Decode one window of equally sized frames.
 
     One node per frame instead of a loop saves a tenth of the time. Chroma is upsampled smoothly,
     for which libjpeg-turbo has vector instructions; repeating it would take a quarter longer. A
-    window that begins inside a block is decoded from the block's first column on and then cut,
+    window that begins inside a block is decoded starting at the block's first column and then cut,
     because TensorFlow would otherwise copy each row from a buffer, which takes up to 40 % longer.
 
     Args:
@@ -188,7 +188,7 @@ _ALIGNMENT = 64
 
 
 class Memory:
-    """Pool of memory for results, which is reused once TensorFlow has released it.
+    """Memory pool for results, which is reused once TensorFlow has released it.
 
     New memory costs a tenth of the time, because the kernel fills it with zeros.
     """
@@ -239,7 +239,7 @@ def _threads() -> concurrent.futures.ThreadPoolExecutor:
 
 
 class Plan:
-    """Keys of an example that describe how to compute its pixels; "video" replaces them.
+    """Keys in an example that describe how to compute its pixels; "video" replaces them.
 
     FRAMES: string [T], JPEGs; or a string scalar, a stored video.
     INDICES: int32 [T], frames of a stored video; only present with one.
@@ -309,7 +309,7 @@ def batch_pixels(
     memory: Memory,
     limits: Limits | None = None,
 ) -> np.ndarray:
-    """Return the pixels of a batch of plans, decoded on all cores; see `make_video`.
+    """Return the pixels for a batch of plans, decoded on all cores; see `make_video`.
 
     Raises:
       ValueError: a clip cannot be decoded. The message names it in a form that `damage.explained`

@@ -23,7 +23,7 @@ from mmv_tf.data.records.manifests import ShardEntry
 
 
 class Postprocessing:
-    """Last step of reading, applied to batches.
+    """The last step of reading, applied to batches.
 
     Args:
       config: see `default_config`.
@@ -44,7 +44,7 @@ class Postprocessing:
         self.log_mel = log_mel
 
     def __call__(self, batch: Example) -> Example:
-        """Convert a batch of examples to the input of models.
+        """Convert a batch of examples to model input.
 
         Args:
           batch: batch of examples from `Examples`; leading dimensions are [B] or [B, windows].
@@ -73,7 +73,7 @@ class Postprocessing:
         return batch
 
     def _augment_audio(self, log_mels: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Augment each spectrogram of [B, ...] with its own seed of [B, 2]."""
+        """Augment each spectrogram in [B, ...] with its own seed from [B, 2]."""
         config = self.config
         jitters = config.audio_gain > 0 or config.audio_noise > 0
         if not (jitters or config.audio_mask > 0):
@@ -93,7 +93,7 @@ class Postprocessing:
         return tf.map_fn(lambda pair: augment(*pair), (log_mels, seeds), fn_output_signature=spec)
 
     def _augment_words(self, ids: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-        """Augment the candidates of each example, [B, P, words], with its own seed of [B, 2]."""
+        """Augment the candidates of each example, [B, P, words], with its own seed from [B, 2]."""
         share = self.config.word_dropout
         if not share > 0:
             return ids
@@ -110,12 +110,12 @@ _EXAMPLE_KEY = 2
 
 
 class Reader:
-    """Reader of the shards of a directory.
+    """Reads the shards in a directory.
 
     Args:
       config: settings; see `default_config`.
-      tokenizer: layer that converts narrations to word ids; without it there is no "text".
-      log_mel: layer that converts waveforms to the input of the audio backbone; without it there
+      tokenizer: layer that converts narrations to word ids; without it, there is no "text".
+      log_mel: layer that converts waveforms to the input of the audio backbone; without it, there
         is no "audio". A stored log-mel is used unchanged if it was made with the same settings.
       limits: upper limits on records; anything above them counts as damage.
 
@@ -123,7 +123,7 @@ class Reader:
     mel_bins, 1] covering the same time; "text" int32 [P, words], the narrations nearest in time;
     "valid/video" and "valid/audio", booleans, and "valid/text" [P]; "label" int32 (-1 if none);
     "example_id" string; "media_id" string, the source's name ("" if the record has none);
-    "clip_start" and "clip_end" in seconds of the source; "caption", the nearest narration as text.
+    "clip_start" and "clip_end", in seconds in the source; "caption", the nearest narration as text.
 
     Raises:
       ValueError: the directory holds no records, or their rates are not the model's.
@@ -146,12 +146,12 @@ class Reader:
 
     @property
     def directory(self) -> pathlib.Path:
-        """Directory of the shards."""
+        """The shards' directory."""
         return self._records.directory
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Manifest of the data; for records of other tools, values from the settings."""
+        """The data's manifest; for records from other tools, values from the settings."""
         return self._records.manifest
 
     @property
@@ -168,7 +168,7 @@ class Reader:
         return self._records.shards()
 
     def files(self) -> list[str]:
-        """Return the paths of the split's shards."""
+        """Return the paths to the split's shards."""
         return [str(shard.path) for shard in self.shards()]
 
     def num_examples(self) -> int:
@@ -193,7 +193,7 @@ class Reader:
         return ""
 
     def explained(self) -> contextlib.AbstractContextManager[None]:
-        """Raise errors inside the context as `DamagedDataError`s that name shard and record."""
+        """Raise errors inside the context as `DamagedDataError`s that name the shard and record."""
         return self._records.explained()
 
     def train(
@@ -208,11 +208,11 @@ class Reader:
 
         Args:
           seed: seed for order and augmentation.
-          start: number of examples of this worker to skip when a run resumes; they are read but
-            not decoded.
+          start: number of this worker's examples to skip when a run resumes; they are read but not
+            decoded.
           worker, workers: this worker's index and the number of workers; each takes an equal share
             of every epoch's records.
-          batch_size: batch size of this worker; by default `config.batch_size`.
+          batch_size: this worker's batch size; by default, `config.batch_size`.
 
         Returns:
           A dataset of batched examples with static shapes.
@@ -233,7 +233,7 @@ class Reader:
             with rows in which all "valid/..." are false and "example_id" is empty;
             "valid/example" is true for real rows.
           worker, workers: this worker's index and the number of workers; they take records in turn.
-          batch_size: batch size of this worker; by default `config.batch_size`.
+          batch_size: this worker's batch size; by default, `config.batch_size`.
         """
         size = self.config.batch_size if batch_size is None else batch_size
         self.damage()
@@ -267,7 +267,7 @@ class Reader:
         return dataset.map(self.postprocess, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def postprocess(self, batch: Example) -> Example:
-        """Convert a batch of `training_examples` to the input of models; see `Postprocessing`."""
+        """Convert a batch of `training_examples` to model input; see `Postprocessing`."""
         return self._postprocessing(batch)
 
     def _training_example(self, seed: int) -> Callable[..., Example]:

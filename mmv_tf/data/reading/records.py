@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The good records of a split in a directory."""
+"""The good records in a split of a directory."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CACHE = ".chunks"
 
 
 class Records:
-    """Records of a split, in our format or those of other tools.
+    """A split's records, in our format or that of another tool.
 
     Args:
       config: settings; see `default_config`.
@@ -65,20 +65,20 @@ class Records:
 
     @functools.cached_property
     def folder(self) -> ShardFolder:
-        """Folder of the shards."""
+        """The shards' folder."""
         return ShardFolder(self.config.directory)
 
     @property
     def directory(self) -> pathlib.Path:
-        """Directory of the shards; for shards in a store, their mirror."""
+        """The shards' directory; for shards in a store, their mirror."""
         return self.folder.path
 
     @functools.cached_property
     def source(self) -> ChunkSource:
-        """Source of the chunks for shards in a store.
+        """The source of the chunks, for shards in a store.
 
         Raises:
-          ValueError: the size of the cache is not a number of at least 0.
+          ValueError: the cache's size is not a number of at least 0.
         """
         gigabytes = self.config.get("cache_gb", CACHE_GB)
         if not 0 <= gigabytes < math.inf:
@@ -91,7 +91,7 @@ class Records:
 
     @functools.cached_property
     def manifest(self) -> dict[str, Any]:
-        """Manifest of the data; for records of other tools, values from the settings."""
+        """The data's manifest; for records from other tools, values from the settings."""
         if self.config.records == "mmv":
             return read_manifest(self.folder.fetch_manifest())
         return {
@@ -153,8 +153,8 @@ class Records:
     def chunks(self, shard: ShardEntry) -> tuple[tuple[int, int], ...]:
         """Return runs of at most about 16 good records, in the form of `segments`.
 
-        Without inspection and without offsets in the manifest, the headers of a shard are read if
-        the split has few shards; otherwise the whole shard is one run.
+        Without inspection and without offsets in the manifest, a shard's headers are read if the
+        split has few shards; otherwise the whole shard is one run.
         """
         if self._inspections is not None:
             return self._inspections[str(shard.path)].chunks
@@ -192,7 +192,7 @@ class Records:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Explain errors of the datasets; see `Reader.explained`."""
+        """Explain errors from the datasets; see `Reader.explained`."""
         with contextlib.ExitStack() as stack:
             if self.folder.is_remote:
                 stack.enter_context(self.source.explained())
@@ -213,7 +213,7 @@ class Records:
 
     @functools.cached_property
     def _inspections(self) -> dict[str, inspection.ShardInspection] | None:
-        """Inspections of all shards in the directory, or None if they were not inspected."""
+        """The inspections of all shards in the directory, or None if they were not inspected."""
         config, shards = self.config, self._all_shards
         skip = config.on_bad_record == "skip"
         if not skip and config.records == "mmv":

@@ -29,7 +29,7 @@ AHEAD = 16
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Consecutive records of a shard.
+    """Consecutive records in a shard.
 
     Attributes:
       shard: the shard.
@@ -46,7 +46,7 @@ class Chunk:
 
     @property
     def key(self) -> str:
-        """Name of the chunk in a cache, which changes with the shard's content."""
+        """The chunk's name in a cache, which changes with the shard's content."""
         sums = [crc for _, _, crc in self.checksums]
         known = sums or self.shard.sha256 or self.shard.tag
         return f"{self.shard.path} {self.shard.bytes} {self.start}-{self.end} {known}"
@@ -92,7 +92,7 @@ def chunks_of(shard: ShardEntry, runs: Sequence[tuple[int, int]]) -> list[Chunk]
 def _checksums(
     parts: Mapping[int, tuple[int, int, int]], start: int, end: int, count: int
 ) -> tuple[tuple[int, int, int], ...]:
-    """Return checksums of a range; empty unless it consists of whole chunks of the manifest."""
+    """Return a range's checksums; empty unless it consists of whole chunks from the manifest."""
     found, place, records = [], start, 0
     while place < end and place in parts:
         stop, own, crc = parts[place]
@@ -102,11 +102,11 @@ def _checksums(
 
 
 class ChunkSource:
-    """Source of the bytes of chunks: a cache, or else a store.
+    """Source of the chunks' bytes: a cache, or else a store.
 
     Args:
       cache: the cache that keeps the chunks.
-      fetch: function that reads the bytes of a chunk from the store.
+      fetch: function that reads a chunk's bytes from the store.
 
     Attributes:
       damaged: names of shards whose bytes differ from what was written.
@@ -119,7 +119,7 @@ class ChunkSource:
         self._error: OSError | None = None
 
     def content(self, chunk: Chunk) -> bytes:
-        """Return the bytes of a chunk.
+        """Return a chunk's bytes.
 
         Raises:
           ValueError: the bytes differ from what was written.
@@ -134,7 +134,7 @@ class ChunkSource:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Raise an error of the store in place of TensorFlow's error about it."""
+        """Raise a store's error in place of TensorFlow's error about it."""
         try:
             yield
         except tf.errors.OpError as error:
@@ -158,7 +158,7 @@ class ChunkSource:
 
 
 class RemoteChunks:
-    """Datasets of the records of chunks.
+    """Datasets of the chunks' records.
 
     Args:
       chunks: the chunks; the datasets refer to them by index.
@@ -174,7 +174,7 @@ class RemoteChunks:
         self._lock = threading.Lock()
 
     def payloads(self, index: tf.Tensor) -> tf.data.Dataset:
-        """Return the records of a chunk as strings."""
+        """Return a chunk's records as strings."""
         # Stateless: the same chunk gives the same records, and iterators can be saved.
         records = tf.numpy_function(self._records, [index], tf.string, stateful=False)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(records, [None]))
@@ -205,7 +205,7 @@ class RemoteChunks:
         return records
 
     def _begin(self, row: np.ndarray) -> np.ndarray:
-        """Start fetching a chunk on a thread of its own, unless this has been done."""
+        """Start fetching a chunk on its own thread, unless this has already been done."""
         index = int(row.reshape(-1)[0])
         future: concurrent.futures.Future[bytes] = concurrent.futures.Future()
         with self._lock:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Samples the time window of an example, with one offset for all modalities."""
+"""Samples an example's time window, with one offset for all modalities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def window_starts(
     """Return the first frames of a clip's windows.
 
     Args:
-      stored_frames: int scalar, number of frames of the clip.
+      stored_frames: int scalar, number of frames in the clip.
       span: number of frames from a window's first frame to just after its last.
       windows: number of windows.
       seed: int [2] for uniformly random windows; None for windows spaced evenly from the clip's
@@ -38,7 +38,7 @@ def frame_indices(
     stored_frames: tf.Tensor,
     loop: bool = False,
 ) -> tf.Tensor:
-    """Return the indices of the stored frames of windows.
+    """Return the indices of the stored frames in windows.
 
     Args:
       start: int32 [...], first frames of the windows.

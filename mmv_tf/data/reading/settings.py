@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the reader, and checks that records have the rates of a model."""
+"""Reader settings, and checks that records have a model's rates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LogMel(Protocol):
         """Convert waveforms [N, samples] to spectrograms [N, frames, mel_bins, 1]."""
 
     def get_config(self) -> dict[str, Any]:
-        """Return the settings of the spectrogram."""
+        """Return the spectrogram's settings."""
 
 
 def stride(stored: float, wanted: float) -> float:
@@ -73,8 +73,8 @@ def check_log_mel(stored: Mapping[str, Any], log_mel: LogMel, directory: pathlib
 
     Args:
       stored: settings of the log-mel in the records.
-      log_mel: layer of the model.
-      directory: directory of the records, for the message.
+      log_mel: the model's layer.
+      directory: the records' directory, for the message.
 
     Raises:
       ValueError: the settings differ.
@@ -107,7 +107,7 @@ CACHE_GB = 20.0
 
 
 def default_config() -> ml_collections.ConfigDict:
-    """Return the settings of the reader; comments give the sources of the defaults."""
+    """Return the reader's settings; comments give the sources of the defaults."""
     return ml_collections.ConfigDict(
         {
             "directory": "",
@@ -141,7 +141,7 @@ def default_config() -> ml_collections.ConfigDict:
             "audio_gain": 0.0,
             "audio_noise": 0.0,
             "word_dropout": 0.0,
-            # Ours: size of the shuffle buffer in records; chunks of 16 are shuffled before.
+            # Ours: size of the shuffle buffer in records; chunks of 16 are shuffled before that.
             "shuffle_buffer": 1024,
             # Resample records that have other rates instead of rejecting them.
             "resample": False,
@@ -176,10 +176,10 @@ METADATA_KEYS = ("num_frames", "frame_rate", "size", "square_crop")
 def config_for_network(
     metadata: Mapping[str, Any], directory: str, split: str, **settings: Any
 ) -> ml_collections.ConfigDict:
-    """Return settings that read a split in the form in which a model was trained.
+    """Return settings that read a split in the form that a model was trained on.
 
     Args:
-      metadata: metadata of the model.
+      metadata: the model's metadata.
       directory, split: directory and split to read.
       settings: other entries of `default_config`, which override the metadata.
 

@@ -32,7 +32,7 @@ def resized_window(
     size: int,
     limits: Limits,
 ) -> tf.Tensor:
-    """Decode frames of a clip, then crop and resize them.
+    """Decode frames from a clip, then crop and resize them.
 
     Args:
       media: string scalar, the clip's file.
@@ -70,7 +70,7 @@ def resize_windows(
     resized: np.ndarray,
     limits: Limits,
 ) -> None:
-    """Decode frames of a clip, then crop and resize them with OpenCV.
+    """Decode frames from a clip, then crop and resize them with OpenCV.
 
     Args:
       media: the clip's file.
@@ -106,12 +106,12 @@ def window_waveform(
 
     Args:
       media, name, limits: see `resized_window`.
-      count: int64 scalar, number of samples of the clip.
+      count: int64 scalar, number of samples in the clip.
       start, end: int64 scalars, range of samples that are needed; others are zeros.
       rate: samples per second.
 
     Returns:
-      float32 [count], or [0] without audio.
+      float32 [count], or [0] if there is no audio.
     """
     decode = functools.partial(_waveform, rate=rate, limits=limits)
     end_iterators_at_exit()
@@ -162,7 +162,7 @@ def _window(
 def _waveform(
     media: bytes, count: int, start: int, end: int, rate: int, limits: Limits
 ) -> np.ndarray:
-    """Return the samples of a clip, float32 [count]."""
+    """Return a clip's samples, float32 [count]."""
     if not 0 <= count <= limits.samples:
         raise ValueError(f"got {count} samples of audio; expected 0 to {limits.samples}")
     clip = _opened(media, limits) if media else None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of a model's inputs: dtype, NaN and range."""
+"""Checks a model's inputs: dtype, NaN and range."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Record:
 
     @property
     def end(self) -> int:
-        """Offset of the next record."""
+        """The next record's offset."""
         return self.offset + HEADER_BYTES + len(self.payload) + FOOTER_BYTES
 
 
@@ -70,7 +70,7 @@ def masked_crc(data: bytes) -> int:
 
 
 def framed(payload: bytes) -> bytes:
-    """Return a payload framed as a record of a file."""
+    """Return a payload framed as a record in a file."""
     length = struct.pack("<Q", len(payload))
     return b"".join((length, _packed_crc(length), payload, _packed_crc(payload)))
 
@@ -104,7 +104,7 @@ def payloads(data: bytes, count: int, checksums: bool = True) -> list[bytes]:
 
 
 def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record | Gap]:
-    """Yield the records and gaps of a TFRecord file, from its first byte to its last.
+    """Yield the records and gaps in a TFRecord file, from its first byte to its last.
 
     Args:
       path: an uncompressed TFRecord file.
@@ -134,7 +134,7 @@ def walk(path: str | os.PathLike[str], max_record_bytes: int) -> Iterator[Record
 
 
 def chunk_offsets(path: str | os.PathLike[str], records: int) -> tuple[int, ...] | None:
-    """Return the offset of every `records`-th record of a file, from its headers alone.
+    """Return the offset of every `records`-th record in a file, from its headers alone.
 
     Args:
       path: an uncompressed TFRecord file.
@@ -175,7 +175,7 @@ def _read_length(file: BinaryIO, offset: int) -> int | None:
 
 
 def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Record | Gap:
-    """Return the record at `offset`, or a gap that ends where the record should end, or at once."""
+    """Return the record at `offset`, or a gap that ends where the record should, or immediately."""
 
     def gap(reason: str, detail: str, end: int = offset) -> Gap:
         return Gap(offset, end, reason, detail)
@@ -220,7 +220,7 @@ def _next_header(file: BinaryIO, gap: Gap, size: int, max_bytes: int) -> int:
 
 
 def _find_header(piece: bytes, max_bytes: int) -> int | None:
-    """Return the index of the first valid header of a record of at most `max_bytes` bytes."""
+    """Return the index of the first valid header for a record of at most `max_bytes` bytes."""
     if len(piece) < HEADER_BYTES:
         return None
     data = np.frombuffer(piece, np.uint8)

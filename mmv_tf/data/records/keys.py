@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Names of the features in records: ours, DMVR's and MediaSequence's."""
+"""Feature names in records: ours, DMVR's and MediaSequence's."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def frame_offset(index: int, frame_rate: float) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class KeyMap:
-    """Names of the features in one record format.
+    """Feature names in one record format.
 
     Attributes:
-      name: name of the format.
+      name: the format's name.
       example_id: context feature with the id; "" if records have none.
       media_id: context feature that identifies the source.
       required: features that every record must have.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""The manifest of a directory of shards: its format, and how to read, write and check it."""
+"""A shard directory's manifest: its format, and how to read, write and check it."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class ShardEntry:
     """One file of records.
 
     Attributes:
-      path: path of the file.
-      split: split that the file belongs to; "" without a manifest.
-      records, bytes, sha256: values from the manifest; None without one.
+      path: path to the file.
+      split: split that the file belongs to; "" if there is no manifest.
+      records, bytes, sha256: values from the manifest; None if there is none.
       offsets: offset of every 16th record, in bytes; empty if no manifest states them.
       crc32c: checksums of the bytes from each offset to the next; empty if no manifest states them.
       tag: version of the object in a store, which changes with the content; "" if unknown.
@@ -58,12 +58,12 @@ class ShardEntry:
 
     @property
     def name(self) -> str:
-        """Name of the file."""
+        """The file's name."""
         return self.path.name
 
 
 def listed_shards(directory: pathlib.Path, manifest: Mapping[str, Any]) -> list[ShardEntry]:
-    """Return the shards of all splits of a manifest."""
+    """Return the shards of all splits in a manifest."""
     return [
         ShardEntry(
             directory / shard["file"],
@@ -80,7 +80,7 @@ def listed_shards(directory: pathlib.Path, manifest: Mapping[str, Any]) -> list[
 
 
 def found_shards(directory: pathlib.Path, pattern: str) -> list[ShardEntry]:
-    """Return the shards of a directory without a manifest, sorted by name.
+    """Return the shards in a directory without a manifest, sorted by name.
 
     Raises:
       ValueError: the directory does not exist, or no file in it matches.
@@ -134,7 +134,7 @@ def write_manifest(directory: pathlib.Path, manifest: dict[str, Any]) -> None:
 
 
 def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
-    """Read the manifest of a directory of shards.
+    """Read a shard directory's manifest.
 
     Returns:
       A dict with, among others, "frame_rate" and "sample_rate" (Hz), "short_side" (pixels),
@@ -192,10 +192,10 @@ def check_shards(
     checksums: bool = False,
     size_of: Callable[[pathlib.Path], int] = check_regular,
 ) -> None:
-    """Check that the shards of a manifest exist and are complete.
+    """Check that the shards in a manifest exist and are complete.
 
     Args:
-      directory: the directory of the shards.
+      directory: the shards' directory.
       manifest: as returned by `read_manifest`.
       checksums: whether to verify SHA-256 as well, which reads every byte, instead of only sizes.
       size_of: function that takes a shard's path and returns its size in bytes, or raises

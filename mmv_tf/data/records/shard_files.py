@@ -23,7 +23,7 @@ class ShardFolder:
     """A folder of shards.
 
     Args:
-      directory: path or URL of the folder.
+      directory: the folder's path or URL.
 
     Attributes:
       path: the local folder; for a folder in a store, the mirror that its manifest is downloaded
@@ -47,7 +47,7 @@ class ShardFolder:
 
     @functools.cached_property
     def store(self) -> Store:
-        """Store that holds the folder.
+        """The store that holds the folder.
 
         Raises:
           ValueError: the folder is local.
@@ -58,7 +58,7 @@ class ShardFolder:
 
     @functools.cached_property
     def listed(self) -> dict[str, Entry]:
-        """Entries of the store by name, without subfolders; empty if the folder is local."""
+        """The store's entries by name, without subfolders; empty if the folder is local."""
         if not self.is_remote:
             return {}
         return {name: entry for name, entry in self.store.list().items() if "/" not in name}
@@ -101,7 +101,7 @@ class ShardFolder:
         return self.path
 
     def listed_shards(self, manifest: dict[str, Any]) -> list[ShardEntry]:
-        """Return the shards of a manifest, with the properties that the store reports."""
+        """Return the shards in a manifest, with the properties that the store reports."""
         shards = manifests.listed_shards(self.path, manifest)
         if not self.is_remote:
             return shards
@@ -109,7 +109,7 @@ class ShardFolder:
         return [dataclasses.replace(shard, tag=tags.get(shard.name, "")) for shard in shards]
 
     def found_shards(self, pattern: str) -> list[ShardEntry]:
-        """Return the shards of a folder without a manifest, sorted by name.
+        """Return the shards in a folder without a manifest, sorted by name.
 
         Raises:
           ValueError: no file matches.
@@ -142,7 +142,7 @@ class ShardFolder:
         return entry.size
 
     def check_sizes(self, manifest: dict[str, Any]) -> None:
-        """Check that the shards of a manifest exist and have the stated sizes.
+        """Check that the shards in a manifest exist and have the stated sizes.
 
         Raises:
           ValueError: a shard is missing or differs.

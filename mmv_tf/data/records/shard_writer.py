@@ -5,7 +5,7 @@
 The same clips always give the same bytes: an example's id comes from the source and the time (or
 from a list), and its order and shard from a hash of the id. The manifest is written last, so a
 directory with a manifest is complete. TensorFlow is imported with the first example, not with this
-module, so that a program that only reads a manifest starts fast.
+module, so that a program that only reads a manifest starts quickly.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpan:
-    """Origin of a clip.
+    """A clip's origin.
 
     Attributes:
-      media_id: id of the source.
+      media_id: the source's id.
       start_ms, end_ms: times in milliseconds from the start of the source.
       block: index of the clip's block among all blocks of all sources.
-      split: split of the block.
-      labels: names of the clip's classes, if any.
-      given_id: id of the example, if a list gives one.
+      split: the block's split.
+      labels: the clip's class names, if any.
+      given_id: the example's id, if a list gives one.
     """
 
     media_id: str
@@ -52,7 +52,7 @@ class ClipSpan:
 
     @property
     def example_id(self) -> str:
-        """Id that is unique in the data set and the same in every run."""
+        """The id, which is unique in the data set and the same in every run."""
         if self.given_id is not None:
             return self.given_id
         return f"{self.media_id}_{self.start_ms:09d}_{self.end_ms:09d}"
@@ -64,7 +64,7 @@ class EncodedMedia:
 
     Attributes:
       data: an MP4 file; see `stored_clips.clip_encoder`.
-      num_frames: number of frames; 0 without a video track.
+      num_frames: number of frames; 0 if there is no video track.
       has_sound: True if there is an audio track.
     """
 
@@ -75,7 +75,7 @@ class EncodedMedia:
 
 @dataclasses.dataclass(frozen=True)
 class ClipMedia:
-    """Decoded media of a clip.
+    """A clip's decoded media.
 
     Attributes:
       frames: JPEGs at a constant rate from the start of the clip; empty for an audio source.
@@ -138,8 +138,8 @@ def sequence_example(
     """Return one clip as a record with the features of `keys`.
 
     Args:
-      clip: origin of the clip.
-      media: frames and audio of the clip.
+      clip: the clip's origin.
+      media: the clip's frames and audio.
       captions: narrations in and around the clip, sorted by start.
       labels: class ids by name.
       frame_rate: frame rate in Hz.
@@ -228,7 +228,7 @@ def with_class_ids(record: bytes, labels: dict[str, int]) -> bytes:
 def assign_shards(
     clips: Iterable[ClipSpan], num_shards: int, seed: int = 0
 ) -> list[list[ClipSpan]]:
-    """Distribute the clips of one split over shards, shuffled by a hash of their ids.
+    """Distribute one split's clips over shards, shuffled by a hash of their ids.
 
     Clips that are close in time end up far apart, so a reader's shuffle buffer can be small. No
     shard is empty: with fewer clips than `num_shards`, there is one shard per clip.

@@ -71,8 +71,8 @@ class StoredClip:
     """A clip's file and the positions of its samples.
 
     Attributes:
-      data: content of the file.
-      tracks: tracks of the file.
+      data: the file's content.
+      tracks: the file's tracks.
     """
 
     data: bytes
@@ -89,7 +89,7 @@ class StoredClip:
 
     @property
     def num_frames(self) -> int:
-        """Number of frames; 0 without a video track."""
+        """Number of frames; 0 if there is no video track."""
         return 0 if self.tracks.video is None else len(self.tracks.video.sizes)
 
     def check_size(self, height: int, width: int) -> None:
@@ -171,12 +171,12 @@ class StoredClip:
         """Return the clip's audio.
 
         Args:
-          count: number of samples of the clip.
-          start, end: range of samples that are needed, by default all. Others are zeros, and
+          count: number of samples in the clip.
+          start, end: range of samples that are needed; by default, all are. Others are zeros, and
             packets that hold only those are not decoded.
 
         Returns:
-          float32 [count] in [-1, 1]; [0] without an audio track.
+          float32 [count] in [-1, 1]; [0] if there is no audio track.
 
         Raises:
           UndecodableError: a packet is damaged, or NaN or infinity was stored.

@@ -4,7 +4,7 @@
 
 The same frames and samples give the same bytes: encoders use one thread, and neither dates nor
 program names are written. Opus and AAC compute in floats, so another kind of processor may give
-other bytes of audio.
+different audio bytes.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ _EXACT = Interpolation.BICUBIC | Interpolation.FULL_CHR_H_INP | Interpolation.AC
 
 
 class VideoEncoder:
-    """Encoder of the frames of one clip: `add` them in order, then `finish`.
+    """Encodes one clip's frames: `add` them in order, then `finish`.
 
     Args:
       height, width: size of the frames in pixels.
       frame_rate: frames per second.
-      crf: constant rate factor of x264, 1 to 51; adding 6 halves the size.
+      crf: x264's constant rate factor, 1 to 51; adding 6 halves the size.
 
     Attributes:
       count: number of frames added so far.

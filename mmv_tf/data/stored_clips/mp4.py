@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Parses the MP4 file of a stored clip: tracks, and times and positions of samples.
+"""Parses a stored clip's MP4 file: tracks, and times and positions of samples.
 
 Nothing is decoded, and only what `clip_encoder` writes is accepted: at most one H.264 track and one
 Opus or AAC track, not fragmented. Every count is checked against the bytes present before memory is
@@ -52,7 +52,7 @@ class Track:
 
     Attributes:
       codec: H264, OPUS or AAC.
-      setup: setup data of the codec, in the form that FFmpeg's decoder takes.
+      setup: the codec's setup data, in the form that FFmpeg's decoder takes.
       timescale: number of time units per second.
       starts, sizes: int64 [N], position and size of each sample in the file, in bytes.
       times: int64 [N], time when each sample is shown or heard, in units of `timescale`, ascending;
@@ -76,7 +76,7 @@ class Track:
 
 @dataclasses.dataclass(frozen=True)
 class Mp4:
-    """The tracks of a file; None for a track that it lacks."""
+    """A file's tracks; None for a track that it lacks."""
 
     video: Track | None
     sound: Track | None

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Flags of programs that transcribe."""
+"""Flags for programs that transcribe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FLAGS = flags.FLAGS
 
 
 class _OptionalModel(flags.ArgumentParser[str]):
-    """Parser of a flag with or without a value."""
+    """Parser for a flag with or without a value."""
 
     syntactic_help = "with or without a value"
 
@@ -63,11 +63,12 @@ def transcripts_of_flags(output: str) -> Transcripts | None:
     """Return the transcripts that the flags request, or None.
 
     Args:
-      output: folder of the program's output, which holds the transcripts by default.
+      output: the program's output folder, which holds the transcripts by default.
 
     Raises:
       UsageError: a flag needs --transcribe.
-      ValueError: the extra is missing, or the model can't be loaded or does not know the language.
+      ValueError: the extra is missing, or the model can't be loaded or does not support the
+        language.
     """
     if FLAGS.transcribe is None:
         for name in ("language", "transcripts"):

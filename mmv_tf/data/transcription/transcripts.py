@@ -36,7 +36,7 @@ _FORM = {
 
 
 class Transcriber(Protocol):
-    """Speech recognizer."""
+    """A speech recognizer."""
 
     @property
     def key(self) -> str:
@@ -50,18 +50,18 @@ class Transcriber(Protocol):
 
         Args:
           samples: float32 [n] in [-1, 1], at `SAMPLE_RATE`.
-          language: code of the language, such as "en"; None to detect it.
+          language: language code, such as "en"; None to detect it.
         """
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Transcript:
-    """Speech of a film, as recognized by a transcriber.
+    """A film's speech, as recognized by a transcriber.
 
     Attributes:
       captions: captions sorted by start; empty for a film without speech.
-      language: code of the language, "" for a film without speech.
+      language: language code, "" for a film without speech.
       damaged: number of audio packets that could not be decoded.
     """
 
@@ -74,10 +74,10 @@ class Transcripts:
     """Transcripts of films, kept in a folder.
 
     Args:
-      folder: folder of the transcripts, JSON files written atomically. Several indexes and data
+      folder: folder for the transcripts, JSON files written atomically. Several indexes and data
         sets may share it.
       transcriber: transcriber for films without a transcript.
-      language: code of the language of all films; None to detect it for each film.
+      language: language code for all films; None to detect it for each film.
     """
 
     def __init__(

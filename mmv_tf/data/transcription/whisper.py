@@ -77,7 +77,7 @@ class FasterWhisper:
         """Return the language and the captions of audio; see `Transcriber`.
 
         Raises:
-          ValueError: the model does not know the language.
+          ValueError: the model does not support the language.
         """
         # Everything else is the package's default, including the threshold for no speech.
         segments, info = self._model.transcribe(samples, language=language, vad_filter=True)

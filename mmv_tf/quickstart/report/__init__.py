@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Report of the quickstart: its results as JSON, and an HTML page with charts and clips."""
+"""The quickstart's report: its results as JSON, and an HTML page with charts and clips."""
 
 from mmv_tf.quickstart.report.page import SEARCH_PAGE as SEARCH_PAGE
 from mmv_tf.quickstart.report.page import search_command as search_command

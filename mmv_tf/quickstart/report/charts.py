@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Layout of the report's charts, which templates/charts.html.j2 draws as SVG."""
+"""Lays out the report's charts, which templates/charts.html.j2 draws as SVG."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Tick:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A line of a chart: its label, CSS class, and points in SVG syntax."""
+    """A line in a chart: its label, CSS class, and points in SVG syntax."""
 
     label: str
     style: str

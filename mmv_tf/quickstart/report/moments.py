@@ -29,7 +29,7 @@ class Moment:
 
     Attributes:
       start, end: position in the film, in seconds.
-      caption: narration of the moment.
+      caption: the moment's narration.
       place: rank, 1 for the best.
       score: cosine between the sentence and the clip.
       is_right: whether the sentence is this moment's narration; None if unknown.
@@ -55,7 +55,7 @@ class Query:
     Attributes:
       sentence: the sentence.
       moments: the best moments; then the correct moment, if it is not among them.
-      rank: rank of the correct moment, from 1; None if unknown. Ties count against it.
+      rank: the correct moment's rank, from 1; None if unknown. Ties count against it.
       count: number of moments that were searched.
     """
 
@@ -66,7 +66,7 @@ class Query:
 
 
 def narrations(run: Run) -> list[Query]:
-    """Return every test narration, in the order of the film, with the test clips found for it."""
+    """Return every test narration, in film order, with the test clips found for it."""
     test = run.test_clips()
     similarity = normalize(test["text/vat"], "text") @ normalize(test["video/vat"], "video").T
     count = len(similarity)

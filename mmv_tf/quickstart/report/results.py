@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Results of a quickstart run: reads the files of its steps and gathers the metrics."""
+"""A quickstart run's results: reads the files of its steps and gathers the metrics."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ SEARCH_INDEX = "search_index"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The contents of the steps' result files; clips are in the order of the film.
+    """The contents of the steps' result files; clips are in film order.
 
     Attributes:
-      manifest: manifest of the shards.
+      manifest: the shards' manifest.
       config: training configuration.
       scalars: see `mmv_tf.training.logging.read_scalars`.
       evaluation: evaluation results on the test clips.
       embeddings: embeddings of all clips; "starts" and "ends" in seconds, "captions", "is_test",
         and for example "text/vat", float32 [clips, dim].
-      deflation: report of the fit.
-      asked: results of the exported model.
+      deflation: report on the fit.
+      asked: the exported model's results.
       windows: number of windows in the search index.
     """
 
@@ -76,10 +76,10 @@ class Run:
 
 
 def gather(run: Run, film: pathlib.Path, record: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return all metrics of a run, for `results.json`.
+    """Return all of a run's metrics, for `results.json`.
 
     Args:
-      run: the results of the steps.
+      run: the steps' results.
       film: the film.
       record: seconds and memory of the steps; see `run_steps`.
     """

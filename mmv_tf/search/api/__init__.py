@@ -1,3 +1,3 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""JSON API of a search index, over HTTP and as an MCP server."""
+"""JSON API for a search index, over HTTP and as an MCP server."""

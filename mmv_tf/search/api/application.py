@@ -37,8 +37,8 @@ def application(handlers: Handlers, settings: PageSettings) -> ASGIApp:
     """Return the application with its protection against slow, large and cross-site requests.
 
     Args:
-      handlers: handlers of the endpoints.
-      settings: settings of the server.
+      handlers: the endpoints' handlers.
+      settings: the server's settings.
     """
     app: ASGIApp = Starlette(
         routes=routes(handlers), exception_handlers={HTTPException: _http_error}

@@ -49,7 +49,7 @@ class Clips:
         """Return a descriptor of a clip's file, which the caller must close, and the clip's times.
 
         Args:
-          path, name: path of the video, and its name in messages.
+          path, name: path to the video, and its name in messages.
           start, end, mode: see `cutting.cut`.
 
         Raises:

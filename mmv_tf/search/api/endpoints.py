@@ -17,7 +17,7 @@ _STRING_OR_NULL, _NUMBER_OR_NULL = (str, None), (*NUMBER, None)
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A parameter in the URL of a request.
+    """A parameter in a request's URL.
 
     Attributes:
       form: `str`, `Count` or `float`.
@@ -41,9 +41,9 @@ class Endpoint:
       method: HTTP method.
       path: path below `PREFIX`, with {parameters}.
       text: description.
-      answer: form of the JSON answer, or media type of another answer; None without a body.
+      answer: form of the JSON answer, or media type of another answer; None if there is no body.
       query: parameters after the "?".
-      body: form of the JSON body, `RAW` for bytes; None without a body.
+      body: form of the JSON body, `RAW` for bytes; None if there is no body.
       errors: statuses besides 400, 401, 403, 408, 429 and 503, which any endpoint may return.
       status: status of the answer.
       is_open: whether the endpoint needs no token.

@@ -23,7 +23,8 @@ class ApiError(Exception):
 
     Args:
       status: HTTP status.
-      message: text for the client: what was got, what was expected. Never a path on this machine.
+      message: text for the client: what was received, what was expected. Never a path on this
+        machine.
     """
 
     def __init__(self, status: int, message: str):

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Example sentences for a first search: captions of the index's own videos."""
+"""Example sentences for a first search: captions from the index's own videos."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def examples(
     """Return a few captions, from different videos and positions if there are several.
 
     Args:
-      videos: all videos of the index.
-      captions_of: returns the captions of a video.
+      videos: all videos in the index.
+      captions_of: returns a video's captions.
       known: returns which sentences can be searched for.
     """
     told = [video for video in videos if video.captions is not None or video.said is not None]

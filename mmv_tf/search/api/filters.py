@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Filters of videos by folder, name, length and date."""
+"""Filters for videos by folder, name, length and date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _File(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Filters:
-    """Filters of videos; a video must pass all of them.
+    """Filters for videos; a video must pass all of them.
 
     Attributes:
       folder: folder inside the indexed folder, including its subfolders; "" for all.
@@ -41,7 +41,7 @@ class Filters:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Filters:
-        """Read the filters of a type-checked request.
+        """Read the filters from a type-checked request.
 
         Raises:
           ApiError: a date is malformed.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Handlers of the API's endpoints."""
+"""Handlers for the API's endpoints."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Handlers:
 
     Args:
       searcher: the index.
-      settings: settings of the server.
+      settings: the server's settings.
       decoder: decodes files in child processes.
       cutter: cuts clips in child processes, which takes longer.
     """

@@ -19,7 +19,7 @@ class Lane:
     """Threads for one kind of work, for one event loop.
 
     Args:
-      name: name of the kind in messages, such as "searches".
+      name: the kind's name in messages, such as "searches".
       threads: number of concurrent calls.
       most_waiting: number of calls that may wait; others are refused.
     """

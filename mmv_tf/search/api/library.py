@@ -50,7 +50,7 @@ class Library:
         self._examples: tuple[int, list[str]] | None = None
 
     def open(self) -> Index:
-        """Return the newest state of the index.
+        """Return the index's newest state.
 
         Raises:
           ApiError: there is no index, or it is damaged.
@@ -64,7 +64,7 @@ class Library:
             raise ApiError(UNAVAILABLE, "The index can't be read; see the server's log.") from None
 
     def about(self) -> Json:
-        """Return the content of the index and its supported queries."""
+        """Return the index's content and its supported queries."""
         manifest = self.open().manifest
         labels = manifest.labels
         return {
@@ -100,7 +100,7 @@ class Library:
         return [bool(known) for known in embedder.encoder.network.known(sentences)]
 
     def moment(self, text: str) -> tuple[MomentId, Folders, Video]:
-        """Return a moment, with times inside the video, the folders of the index and the video.
+        """Return a moment, with times inside the video, the index's folders and the video.
 
         Raises:
           ApiError: the id is malformed, or the index has no such video.
@@ -118,7 +118,7 @@ class Library:
         return MomentId(moment.video, moment.start, end), folders, video
 
     def found(self, key: str) -> tuple[Folders, Video]:
-        """Return the folders of the index, and the video with this id.
+        """Return the index's folders, and the video with this id.
 
         Raises:
           ApiError: the index has no such video.
@@ -130,7 +130,7 @@ class Library:
         return found
 
     def path(self, folders: Folders, video: Video) -> pathlib.Path:
-        """Return the file of a video.
+        """Return a video's file.
 
         Raises:
           ApiError: the file was deleted, or is now a link that leads elsewhere.
@@ -146,7 +146,7 @@ class Library:
     def videos(
         self, filters: Filters, state: str | None = None, offset: int = 0, limit: int = 100
     ) -> Json:
-        """Return one page of the list of videos, sorted by name.
+        """Return one page of the video list, sorted by name.
 
         Args:
           filters: videos to list.
@@ -168,7 +168,7 @@ class Library:
         }
 
     def video(self, key: str) -> Json:
-        """Return the entry of one video.
+        """Return one video's entry.
 
         Raises:
           ApiError: there is no such video.

@@ -67,7 +67,7 @@ def document(needs_token: bool = True) -> Json:
 
 
 def schema(form: Form) -> Json:
-    """Return the JSON Schema of a form; see `safe_files.check_form`."""
+    """Return a form's JSON Schema; see `safe_files.check_form`."""
     if isinstance(form, list):
         return {"type": "array", "items": schema(form[0])}
     if isinstance(form, dict) and list(form) == [str]:

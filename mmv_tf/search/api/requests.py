@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of requests against the endpoint table, before any work is done for them."""
+"""Checks requests against the endpoint table, before any work is done for them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mmv_tf.search.api.errors import TOO_LARGE, UNSUPPORTED, ApiError, bad_reque
 from mmv_tf.util.command_line import nearest
 from mmv_tf.util.safe_files import Count, Form, check_form, parse_json
 
-# Ours: a list of a thousand moments has 50 kB.
+# Ours: a list of a thousand moments takes 50 kB.
 MAX_JSON_BYTES = 1 << 20
 _MAX_STRING = 2000  # characters of a parameter; ours
 _JSON = "application/json"
 
 
 def read_query(request: Request, endpoint: Endpoint) -> dict[str, Any]:
-    """Return the URL parameters of a request.
+    """Return a request's URL parameters.
 
     Raises:
       ApiError: a parameter is unknown, duplicated, or of an unexpected type.
@@ -41,7 +41,7 @@ def read_query(request: Request, endpoint: Endpoint) -> dict[str, Any]:
 
 
 async def read_json(request: Request, endpoint: Endpoint) -> dict[str, Any]:
-    """Return the JSON body of a request.
+    """Return a request's JSON body.
 
     Raises:
       ApiError: the body is too large, not JSON, or does not match the endpoint's form.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Searches of the API: from a request's JSON to the answer's JSON."""
+"""The API's searches: from a request's JSON to the answer's JSON."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Searches:
         }
 
     def _prepare(self, asked: Mapping[str, Any]) -> tuple[_Search, list[Similar]]:
-        """Return the search as a function of the number of moments, and the moments queried by."""
+        """Return the search as a function of the moment count, and the moments used as queries."""
         library = self._library
         manifest = library.open().manifest
         within = asked.get("within")
@@ -250,7 +250,7 @@ def curve_points(scores: np.ndarray, spans: np.ndarray) -> dict[str, list[float]
     """Return a curve of at most 300 points (ours) that keeps all peaks.
 
     Args:
-      scores: float32 [n], -inf for windows that can't be found, which are left out.
+      scores: float32 [n], -inf for windows that are excluded from the search, which are left out.
       spans: float32 [n, 2], in seconds.
     """
     there = np.isfinite(scores)

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Server of the API and the page, from start to shutdown."""
+"""Server for the API and the page, from start to shutdown."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mmv_tf.web.connections import Connections
 from mmv_tf.web.descriptors import connections_within
 from mmv_tf.web.listening import Server, configuration, listen, quiet_about_clients, shown
 
-# Ours: seconds for answers in progress when the server stops, such as playing videos.
+# Ours: seconds allowed for answers in progress when the server stops, such as playing videos.
 _STOP_SECONDS = 3.0
 
 
@@ -31,7 +31,7 @@ def run(
 
     Args:
       searcher: searcher for the queries. If there is an index, its model is loaded first.
-      settings: settings of the server.
+      settings: the server's settings.
       announce: called with the URL once the page can be opened.
 
     Raises:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Uploaded files to search for: only in memory, limited in number and bytes."""
+"""Uploaded files to search for, kept only in memory, limited in number and bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Upload:
       key: id, which can't be guessed.
       kind: "image", "video" or "audio".
       name: name given by the client, for messages.
-      data: content of the file.
+      data: the file's content.
     """
 
     key: str

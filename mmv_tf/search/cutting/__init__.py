@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting of a moment from a video as an MP4 file."""
+"""Cuts a moment out of a video as an MP4 file."""
 
 from mmv_tf.search.cutting.clip import COPY as COPY
 from mmv_tf.search.cutting.clip import EXACT as EXACT

@@ -27,10 +27,10 @@ _LEAST_SECONDS = 0.04
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """Times of a clip in its film, in seconds.
+    """A clip's times in its film, in seconds.
 
     Attributes:
-      start, end: span of the clip: the requested span, or a longer one with the mode `COPY`.
+      start, end: the clip's span: the requested span, or a longer one with the mode `COPY`.
     """
 
     start: float
@@ -41,7 +41,7 @@ def clip_name(video: str, start: float, end: float) -> str:
     """Return a name for a clip's file, without characters that file systems forbid.
 
     Args:
-      video: name of the video.
+      video: the video's name.
       start, end: seconds.
     """
     stem = pathlib.PurePosixPath(video).stem
@@ -50,7 +50,7 @@ def clip_name(video: str, start: float, end: float) -> str:
 
 
 def check_span(start: float, end: float) -> None:
-    """Check the times of a clip before any work is done.
+    """Check a clip's times before any work is done.
 
     Raises:
       ValueError: the clip is too long, too short, or starts before the film.

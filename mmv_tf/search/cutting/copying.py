@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Cutting without re-encoding: copies packets from a key frame on."""
+"""Cutting without re-encoding: copies packets, beginning at a key frame."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def copy(
 
 
 class _WriteError(Exception):
-    """Error of writing, which must not be mistaken for one of reading."""
+    """An error in writing, which must not be mistaken for one in reading."""
 
     def __init__(self, cause: av.FFmpegError):
         super().__init__(str(cause))
@@ -81,7 +81,7 @@ def _copy_packets(
     key: float,
     end: float,
 ) -> float:
-    """Copy the packets of a span so that the key frame's time becomes 0; return the end time."""
+    """Copy a span's packets so that the key frame's time becomes 0; return the end time."""
     video = source.streams[cast(int, part.video)]
     audio = None if part.audio is None else source.streams[part.audio]
     streams = [stream for stream in (video, audio) if stream is not None]
@@ -207,7 +207,7 @@ def _seek(
     time: float,
     back: float | None = _SEEK_BACK[0],
 ) -> bool:
-    """Seek to a time or before; return whether the container supports it."""
+    """Seek to a time or earlier; return whether the container supports it."""
     if back is None or time - part.start <= back:
         return True  # it has just been opened, and is at its start
     stamp = math.floor((time - back - part.start + part.origin) / video.time_base)

@@ -74,7 +74,7 @@ def _frames(
 
 
 class _Video:
-    """Encoder of the frames.
+    """Encodes the frames.
 
     Args:
       target: the file to write.
@@ -154,7 +154,7 @@ class _Video:
 
 
 class _Audio:
-    """Encoder of the samples.
+    """Encodes the samples.
 
     Args:
       target: the file to write.

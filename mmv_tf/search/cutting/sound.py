@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Audio of a clip: samples positioned by their times, in blocks."""
+"""A clip's audio: samples positioned by their times, in blocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GAP_SECONDS = 0.03
 
 @dataclasses.dataclass(frozen=True)
 class Sound:
-    """The audio of a film, and how it is encoded.
+    """A film's audio, and how it is encoded.
 
     Attributes:
       path, timeline: the film.
@@ -41,12 +41,12 @@ class Sound:
 
     @property
     def channels(self) -> tuple[str, ...]:
-        """Names of the channels."""
+        """The channels' names."""
         return tuple(channel.name for channel in av.AudioLayout(self.layout).channels)
 
     @classmethod
     def of(cls, path: str, timeline: Timeline) -> Sound | None:
-        """Return the audio of a film, or None if it has none that can be decoded."""
+        """Return a film's audio, or None if it has none that can be decoded."""
         part = next((part for part in timeline.parts if part.audio is not None), None)
         if part is None:
             return None
@@ -59,7 +59,7 @@ class Sound:
 
 
 def sound_blocks(sound: Sound, start: float, end: float) -> Iterator[np.ndarray]:
-    """Yield the samples of a span, float32 [channels, n]; silence where there are none.
+    """Yield the samples in a span, float32 [channels, n]; silence where there are none.
 
     Args:
       sound: the audio.

@@ -34,7 +34,7 @@ class Upright:
 
         Args:
           frame, stream: the frame and its track.
-          size: width and height; default: as displayed, even, and at most 4096.
+          size: width and height; by default, as displayed, even, and at most 4096.
 
         Raises:
           MediaError: the frame is too elongated.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Lists of moments for editing programs and tables: EDL, FCPXML, CSV and JSON."""
+"""Moment lists for editing programs and tables: EDL, FCPXML, CSV and JSON."""
 
 from mmv_tf.search.edit_lists.collecting import entries_of as entries_of
 from mmv_tf.search.edit_lists.entries import Entry as Entry

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""List entries of chosen moments, with properties of their films and captions."""
+"""List entries for chosen moments, with properties of their films and captions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def entries_of(
     captions: _Captions = captions_between,
     hidden: bool = False,
 ) -> list[Entry]:
-    """Return the list entries of moments.
+    """Return the list entries for moments.
 
     Args:
       moments: the moments, in the list's order.
-      folders: folders of the index.
+      folders: the index's folders.
       read: reads a film's headers, given its path and its name for messages; see `read_film`.
-      path_of: finds a film's file; default: in the folders.
-      captions: returns the speech in a part of a video; default: its captions.
+      path_of: finds a film's file; by default, in the folders.
+      captions: returns the speech in a part of a video; by default, its captions.
       hidden: whether to hide where the folders are on this machine; URLs are then relative.
 
     Raises:

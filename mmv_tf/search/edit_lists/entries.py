@@ -26,7 +26,7 @@ class Film:
       duration: duration in seconds.
       frame_rate: frames per second; the mean if the rate varies.
       width, height: size in pixels.
-      channels, sample_rate: properties of the audio; 0 without audio.
+      channels, sample_rate: properties of the audio; 0 if there is no audio.
       timecode: timecode of the first frame, as stored by the camera; None for 0.
     """
 
@@ -58,14 +58,14 @@ class Film:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A moment of a list.
+    """A moment in a list.
 
     Attributes:
-      key: id of the moment.
-      film: film of the moment.
+      key: the moment's id.
+      film: the moment's film.
       start, end: seconds from the first frame.
       captions: speech in the moment.
-      score: score in the search, None if unknown.
+      score: score in the search, or None if unknown.
     """
 
     key: str
@@ -85,7 +85,7 @@ def read_film(path: str) -> dict[str, Any]:
     """Read a film's headers; for child processes.
 
     Returns:
-      Arguments of `Film`, as plain values.
+      Arguments for `Film`, as plain values.
 
     Raises:
       MediaError: the file can't be read, or is not a video.

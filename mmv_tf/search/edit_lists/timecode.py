@@ -8,7 +8,7 @@ import dataclasses
 import fractions
 import re
 
-# Of editing programs; a list is of one of these.
+# Rates of editing programs; a list uses one of these.
 _RATES = tuple(
     fractions.Fraction(*rate)
     for rate in (
@@ -69,11 +69,11 @@ class Rate:
         return round(fractions.Fraction(seconds) * self.value)
 
     def seconds(self, frames: int) -> fractions.Fraction:
-        """Return the time of a frame."""
+        """Return a frame's time."""
         return frames / self.value
 
     def timecode(self, frame: int) -> str:
-        """Return the timecode of a frame, such as "01:02:03:04", or "01:02:03;04" if it drops.
+        """Return a frame's timecode, such as "01:02:03:04", or "01:02:03;04" if it drops.
 
         The numbers 0 and 1 (0 to 3 at 59.94) are dropped in each minute except every tenth.
         """
@@ -91,7 +91,7 @@ class Rate:
         return f"{hours % 24:02d}:{minutes:02d}:{seconds:02d}{colon}{frames:02d}"
 
     def frame(self, timecode: str) -> int:
-        """Return the frame of a timecode.
+        """Return a timecode's frame.
 
         Raises:
           ValueError: it is not a timecode at this rate.

@@ -36,9 +36,9 @@ def list_bytes(
 
     Args:
       format: one of `FORMATS`.
-      title: title of the list.
+      title: the list's title.
       entries: moments, in the list's order.
-      frame_rate: frames per second, such as "25" or "30000/1001"; default: that of most films.
+      frame_rate: frames per second, such as "25" or "30000/1001"; by default, that of most films.
 
     Raises:
       ValueError: the format or the rate is unknown, or there are too many moments.

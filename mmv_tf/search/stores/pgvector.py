@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Export of an index to PostgreSQL with pgvector: one row per window, one column per space."""
+"""Exports an index to PostgreSQL with pgvector: one row per window, one column per space."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from mmv_tf.search.store import Index
 
 # The comment that marks a table as an export, which may be replaced.
 _COMMENT = "windows of an index of mmv_tf"
-# Maximum number of dimensions of pgvector's index.
+# Maximum number of dimensions that pgvector's index supports.
 _MOST_INDEXED = 2000
 
 
 def export_pgvector(index: Index, url: str, table: str) -> int:
-    """Write the windows of an index into a table, in one transaction.
+    """Write an index's windows into a table, in one transaction.
 
-    The table of a former export is replaced. Columns: `id`, `file`, `file_bytes` (null if the name
-    is UTF-8), `hash`, `start` and `end` in seconds, and one of type vector for each space
+    A former export's table is replaced. Columns: `id`, `file`, `file_bytes` (null if the name is
+    UTF-8), `hash`, `start` and `end` in seconds, and one of type vector for each space
     ("video.vat", ...), null for windows without a vector, such as silent ones. Each vector column
     has an HNSW index for cosine distance if pgvector supports it.
 
@@ -29,7 +29,7 @@ def export_pgvector(index: Index, url: str, table: str) -> int:
       index: the index.
       url: postgresql://USER@HOST/DATABASE; the password is read, as by all clients, from
         PGPASSWORD or ~/.pgpass.
-      table: name of the table.
+      table: the table's name.
 
     Returns:
       The number of rows.

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Export of an index to Qdrant: one point per window, with a named vector for each space."""
+"""Exports an index to Qdrant: one point per window, with a named vector for each space."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _POINTS = 256
 
 
 def export_qdrant(index: Index, url: str, collection: str) -> int:
-    """Write the windows of an index into a new collection, then point the alias at it.
+    """Write an index's windows into a new collection, then point the alias at it.
 
     The vectors go into a new collection; then the alias, the name that queries use, changes from
-    the former export to it in one step, and the former collection is deleted. Payload of a point:
+    the former export to it in one step, and the former collection is deleted. A point's payload:
     `file`, `file_bytes` (hexadecimal, only if the name is not UTF-8), `hash`, `start` and `end`.
 
     Args:

@@ -16,14 +16,14 @@ _NEAREST = 3  # Ours: sentences to list per clip.
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutClips:
-    """Held-out clips of an evaluation, and how similar their embeddings are.
+    """Held-out clips from an evaluation, and how similar their embeddings are.
 
     Attributes:
       names: names of the N clips that were evaluated.
       sentences: their sentences; "" for a clip without one.
       shown: indices of the n clips to show.
       frames: their frames, uint8 [n, T, H, W, 3].
-      log_mels: their spectrograms, float32 [n, frames, mel_bins]; None without audio.
+      log_mels: their spectrograms, float32 [n, frames, mel_bins]; None if there is no audio.
       similarities: direction, such as "text_to_video" -> cosine similarities, float32 [N, N], of
         queries (rows) and items (columns). Rows and columns of clips without the modality are NaN.
     """
@@ -51,7 +51,7 @@ class HeldOutClips:
         return found
 
     def texts(self) -> dict[str, str]:
-        """Return texts by name, in Markdown; none without sentences."""
+        """Return texts by name, in Markdown; empty if there are no sentences."""
         rows = [
             f"| {_cell(self.names[index])} | {' <br> '.join(map(_cell, self._lines(index)))} |"
             for index in self.shown

@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mmv_tf.util.spacing import evenly_spaced
 
-# Ours: sizes in pixels that read well in TensorBoard's cards, which are some 380 wide, and a scale
-# of colors from dark to light whose brightness increases evenly, so that it also reads in gray.
+# Ours: sizes in pixels that read well in TensorBoard's cards, which are about 380 wide, and a color
+# scale from dark to light whose brightness increases evenly, so that it also reads in gray.
 _FRAME_HEIGHT, _GAP = 64, 2
 _SPECTROGRAM_HEIGHT = 64
 _LINE_HEIGHT, _FONT_SIZE, _LINE_CHARACTERS = 18, 13, 56
@@ -45,8 +45,8 @@ def clip(frames: np.ndarray, log_mel: np.ndarray | None, lines: Sequence[str]) -
 
     Args:
       frames: uint8 [T, H, W, 3]; as many as fit are shown, evenly spaced.
-      log_mel: float [frames, mel_bins], time from left to right and high frequencies on top; None
-        without audio.
+      log_mel: float [frames, mel_bins], time from left to right and high frequencies at the top;
+        None if there is no audio.
       lines: texts below the image, wrapped.
 
     Returns:

@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 
 Plain: TypeAlias = bool | int | float | str
 
-# Parts of a setting's name that make it a secret; "tokenizer" is none.
+# Parts of a setting's name that make it a secret; "tokenizer" is not one.
 _SECRET = {"token", "secret", "password", "credentials", "key"}
 _HIDDEN = "(hidden)"
 
 
 def without_passwords(text: str) -> str:
-    """Return a text without users and passwords in its URLs."""
+    """Return a text without the user names and passwords in its URLs."""
     return re.sub(r"//[^/@\s]+@", f"//{_HIDDEN}@", text)
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of a run's log: `training.logging`."""
+"""A run's log settings: `training.logging`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def default_config() -> ml_collections.ConfigDict:
 
 
 def settings_of(training: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
-    """Return the logging settings; for earlier versions without any, the defaults.
+    """Return the logging settings, or the defaults for runs from earlier versions, which have none.
 
     Args:
       training: training settings.

@@ -23,7 +23,7 @@ _CURVES = {"train": "train", "held_out": "validation"}
 
 
 class TensorBoardWriter:
-    """A writer of event files, as the runs NAME/train and NAME/validation in the run folder.
+    """Writes event files, as the runs NAME/train and NAME/validation in the run folder.
 
     Args:
       run: the run. If its folder has been logged under another name, that name is kept.
@@ -88,7 +88,7 @@ def read_scalars(directory: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
     """Return the scalars in a run's event files.
 
     Args:
-      directory: folder of the run, of this version or an earlier one.
+      directory: the run folder, from this version or an earlier one.
 
     Returns:
       Name, such as "train/loss" or "held_out/video_to_audio/R@1" -> (step, value) in order. The

@@ -121,7 +121,7 @@ class Watcher:
         self._writers.scalars(step, scalars)
 
     def show(self, step: int, held_out: Mapping[str, HeldOutClips]) -> None:
-        """Log images of held-out clips, by name of the data set; "" for the first."""
+        """Log images of held-out clips, by data set name; "" for the first."""
         for name, clips in held_out.items() if self._shown else ():
             prefix = f"held_out/{name}/" if name else "held_out/"
             self._writers.images(step, {f"{prefix}{key}": v for key, v in clips.images().items()})
@@ -147,7 +147,7 @@ class Watcher:
 
 
 def _means(window: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return means of the finite values, without skipped steps."""
+    """Return the means of the finite values, without skipped steps."""
     means = {}
     for name in window[-1]:
         values = np.array([values[name] for values in window])

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Interface of a run's log, and the writers that the settings select."""
+"""Interface to a run's log, and the writers that the settings select."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class LoggedRun:
         """Return the run's id in a tracking service, so that a resumed run continues there.
 
         Args:
-          writer: name of the writer.
-          make: returns the id of a new run; default: a random id.
+          writer: the writer's name.
+          make: returns the id of a new run; by default, a random id.
         """
         path = self.directory / IDS_FILE
         ids = read_json(path, _IDS_FORM) if path.exists() else {}
@@ -55,7 +55,7 @@ class LoggedRun:
 
 
 class Writer(Protocol):
-    """A destination of a run's log.
+    """A destination for a run's log.
 
     Names are paths that begin with "train" or "held_out", such as "train/loss".
     """

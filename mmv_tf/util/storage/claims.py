@@ -167,7 +167,7 @@ def _has_ended(store: Store, name: str) -> bool:
 
 
 def _content(store: Store, name: str) -> dict[str, Any]:
-    """Return the content of a claim; empty if it is gone or not a claim."""
+    """Return a claim's content; empty if it is gone or not a claim."""
     try:
         found = parse_json(store.read(name)[:_MOST_BYTES])
     except (MissingError, ValueError):

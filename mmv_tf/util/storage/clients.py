@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Clients of stores, from fsspec's family, and what they report about objects."""
+"""Clients for stores, from fsspec's family, and what they report about objects."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def path_of(place: Location) -> str:
 
 
 def upload_options(place: Location) -> dict[str, Any]:
-    """Return the arguments of `put_file`."""
+    """Return the arguments for `put_file`."""
     return {"chunksize": UPLOAD_PART_BYTES} if place.scheme in _EXTRAS else {}
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of stores: what went wrong, and whether a retry may help.
+"""Store errors: what went wrong, and whether a retry may help.
 
 The clients' own texts are never shown, since they may quote requests with credentials.
 """

@@ -36,11 +36,12 @@ _FORM = {"path": str, "size": Count}
 
 
 def outline(url: str, is_media: Callable[[str], bool]) -> pathlib.Path:
-    """Return the local path of a file, or of a folder whose media are placeholders.
+    """Return the local path to a file, or to a folder whose media are placeholders.
 
     Args:
       url: the file or folder; a local path is returned unchanged.
-      is_media: takes a name relative to the folder; other files are fetched.
+      is_media: takes a name relative to the folder, and returns whether it is media; other files
+        are fetched.
 
     Raises:
       MissingError: there is neither such an object nor one below it.
@@ -72,7 +73,7 @@ def outline(url: str, is_media: Callable[[str], bool]) -> pathlib.Path:
 
 
 def outlined(path: pathlib.Path) -> None:
-    """Put a placeholder for one object of the mirror, if the object exists and no file is there.
+    """Put a placeholder for one object in the mirror, if the object exists and no file is there.
 
     Raises:
       StorageError: the store can't be asked.
@@ -84,7 +85,7 @@ def outlined(path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def at_hand(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
-    """Yield the local path of a file, which is fetched if necessary and stays during the block.
+    """Yield the local path to a file, which is fetched if necessary and stays during the block.
 
     Args:
       path: a URL or a path in the mirror; any other path is yielded unchanged.

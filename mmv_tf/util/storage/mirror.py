@@ -26,7 +26,7 @@ Only = Callable[[str], bool]
 
 
 def place_of(path: str | os.PathLike[str]) -> Location | None:
-    """Return the location of a URL or a mirrored path in its store, or None for other paths."""
+    """Return the store location of a URL or a mirrored path, or None for other paths."""
     text = os.fspath(path)
     url = text if is_remote(text) else url_of(local_path(text))
     return None if url is None else Location.parse(url)
@@ -51,7 +51,7 @@ def entry(path: str | os.PathLike[str]) -> Entry | None:
 def fetch(
     path: str | os.PathLike[str], listed: Entry | None = None, sha256: str | None = None
 ) -> pathlib.Path:
-    """Return the local path of a file, which is fetched if the store's version differs.
+    """Return the local path to a file, which is fetched if the store's version differs.
 
     Args:
       path: a URL, or a path in the mirror; any other path is returned unchanged.
@@ -92,13 +92,14 @@ def fetch(
 def fetch_folder(
     path: str | os.PathLike[str], only: Only | None = None, required: bool = False
 ) -> pathlib.Path:
-    """Return the local path of a folder after fetching new files and removing deleted ones.
+    """Return the local path to a folder after fetching new files and removing deleted ones.
 
     Files that were never in the store stay, because a killed program may have written them.
 
     Args:
       path: a URL, or a path in the mirror; any other path is returned unchanged.
-      only: takes a name relative to the folder, and returns whether to fetch it; by default all.
+      only: takes a name relative to the folder, and returns whether to fetch it; by default, all
+        are fetched.
       required: whether the folder must contain an object.
 
     Raises:
@@ -162,7 +163,7 @@ def push_folder(
 
     New and changed files are uploaded first, then the files that `last` names, in its order; then
     objects are removed whose files were here and are gone, but not those that other machines wrote
-    meanwhile. A reader that begins with the last file finds all others.
+    in the meantime. A reader that begins with the last file finds all others.
 
     Args:
       path: the folder.

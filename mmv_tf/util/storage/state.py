@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""State of a mirrored file: the object that it is a copy of; also its lock."""
+"""A mirrored file's state: the object that it is a copy of; also its lock."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class State:
 
 
 def state_file(target: pathlib.Path, kind: str = "files") -> pathlib.Path:
-    """Return the path of a mirrored file's state; `kind` is the folder that holds it."""
+    """Return the path to a mirrored file's state; `kind` is the folder that holds it."""
     name = hashlib.sha256(os.fsencode(target)).hexdigest()
     return cache_folder() / STATE / kind / name[:2] / name[2:]
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""Objects of a store: list, read, download, upload and remove, each with bounded retries."""
+"""Objects in a store: list, read, download, upload and remove, each with bounded retries."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Store:
         return entry_of(info) if info.get("type") == "file" else None
 
     def read(self, name: str = "", start: int = 0, end: int | None = None) -> bytes:
-        """Return the bytes from `start` to before `end`; an end of None is the object's end.
+        """Return the bytes from `start` up to `end`, exclusive; an end of None is the object's end.
 
         Raises:
           MissingError: there is no such object.
@@ -245,7 +245,7 @@ def open_store(url: str | Location) -> Store:
     """Return the objects below a URL, without contacting the store yet.
 
     Raises:
-      ValueError: it is not the URL of a store.
+      ValueError: it is not a store URL.
       StorageError: the kind of store is unknown, or its client is not installed.
     """
     root = Location.parse(url) if isinstance(url, str) else url
@@ -254,7 +254,7 @@ def open_store(url: str | Location) -> Store:
 
 @contextlib.contextmanager
 def _full_disk_named(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Let the error of a full disk name the folder: the mirror's, or that of the file."""
+    """Let a full disk's error name the folder: the mirror's, or that of the file."""
     try:
         yield
     except OSError as error:

@@ -1,6 +1,6 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
-"""URLs of object stores, and the local path of each object."""
+"""Object store URLs, and each object's local path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Location:
     Attributes:
       scheme: kind of store, such as "s3".
       bucket: the bucket, or the host for stores that have hosts.
-      key: name of the object in the bucket, or common prefix of several; "" for the bucket.
+      key: the object's name in the bucket, or common prefix of several; "" for the bucket.
     """
 
     scheme: str
@@ -44,10 +44,10 @@ class Location:
 
     @classmethod
     def parse(cls, url: str) -> Location:
-        """Return the location of a URL.
+        """Return a URL's location.
 
         Raises:
-          ValueError: it is not the URL of a store, or contains a password.
+          ValueError: it is not a store URL, or contains a password.
         """
         parts = _URL.fullmatch(url)
         if not parts:
@@ -84,13 +84,13 @@ class Location:
 
 
 def is_remote(text: str | os.PathLike[str]) -> bool:
-    """Return whether a text is the URL of an object store."""
+    """Return whether a text is an object store URL."""
     match = _URL.fullmatch(text) if isinstance(text, str) else None
     return match is not None and match["scheme"].lower() not in _NOT_STORES
 
 
 def local_path(text: str) -> str:
-    """Return the path of a file:// URL; any other text unchanged.
+    """Return the path in a file:// URL; any other text unchanged.
 
     Raises:
       ValueError: the URL names another machine.
@@ -104,7 +104,7 @@ def local_path(text: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Return a text without the passwords and queries of the URLs in it, on one line."""
+    """Return a text without the passwords and queries in its URLs, on one line."""
     text = re.sub(r"[\x00-\x1f\x7f]", lambda odd: f"\\x{ord(odd[0]):02x}", text)
     text = re.sub(r"(?<=://)[^/\s@]*:[^/\s@]*@", "...@", text)
     return re.sub(r"(://[^\s?]*\?)[^\s]*=[^\s]*", r"\1...", text)
@@ -120,10 +120,10 @@ def cache_folder() -> pathlib.Path:
 
 
 def mirror_path(url: str | Location) -> pathlib.Path:
-    """Return the local path of an object or a folder of them.
+    """Return the local path for an object or a folder of objects.
 
     Raises:
-      ValueError: it is not the URL of a store, or its name is too long for a file.
+      ValueError: it is not a store URL, or its name is too long for a file.
     """
     place = Location.parse(url) if isinstance(url, str) else url
     key = place.key.removesuffix("/")

@@ -6,7 +6,7 @@ A program declares such flags with `storage_flags`, beside their definitions. `e
 what they name, sets the flags to the local paths, and uploads the results when the program is done.
 A program that fails uploads nothing.
 
-Nothing of a store is imported while all values are local paths.
+Nothing for stores is imported while all values are local paths.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Role:
         written; or "local", a path for which a URL is a mistake.
       is_media: for "media" and "list": returns whether a file is media, by its name.
       last: for "updated": files to upload after all others; see `mirror.push_folder`.
-      only: for "updated": returns whether the program reads and writes a file of the folder; by
-        default it uses all files.
+      only: for "updated": returns whether the program reads and writes a file in the folder; by
+        default, it uses all files.
       doing: for "updated": the program's work, for messages; another program that does it to the
-        same folder at the same time is refused. None: several may.
+        same folder at the same time is refused. None allows several.
     """
 
     kind: str
@@ -88,7 +88,7 @@ def storage_flags(
     """Declare flags whose values may be store URLs; see `Role`.
 
     Args:
-      inputs, models, media, lists, places, outputs, updated, local: names of flags.
+      inputs, models, media, lists, places, outputs, updated, local: flag names.
       is_media: needed for `media` and `lists`.
       last, only, doing: see `Role`.
       arguments: also fetch the arguments that are not flags, as inputs.
@@ -117,7 +117,7 @@ def entered(argv: list[str], values: flags.FlagValues = flags.FLAGS) -> Iterator
       `argv` with local paths.
 
     Raises:
-      ValueError: a value is neither the URL of a store nor a local path.
+      ValueError: a value is neither a store URL nor a local path.
       StorageError: an input is missing, or an output can't be written.
     """
     _uploads.clear()
@@ -158,7 +158,7 @@ def also_upload(folder: str | os.PathLike[str]) -> None:
 
 
 def updated_folder(folder: str | os.PathLike[str], last: Sequence[str] = ()) -> str:
-    """Return the path of a folder that the program reads and writes besides those of its flags.
+    """Return the path to a folder that the program reads and writes besides those of its flags.
 
     If it is in the mirror, it is fetched now and uploaded at the program's end.
 
@@ -178,12 +178,12 @@ def updated_folder(folder: str | os.PathLike[str], last: Sequence[str] = ()) -> 
 
 
 def media_folder(path: str, is_media: Callable[[str], bool]) -> str:
-    """Return the local path of a media folder or file; see `media.outline`."""
+    """Return the local path to a media folder or file; see `media.outline`."""
     return _bring(Role("media", is_media), path)[0]
 
 
 def brought(path: str | os.PathLike[str], model: bool = False) -> str:
-    """Return the local path of a file or a folder to read, fetched if it is in a store.
+    """Return the local path to a file or a folder to read, fetched if it is in a store.
 
     Args:
       path: a URL or a path in the mirror; any other path is returned unchanged.
@@ -197,7 +197,7 @@ def brought(path: str | os.PathLike[str], model: bool = False) -> str:
 
 
 def companion(path: str | os.PathLike[str]) -> str | None:
-    """Return the local path of a file that may be beside another one, or None if it is not there.
+    """Return the local path to a file that may be beside another one, or None if it is not there.
 
     Args:
       path: its path, fetched if it is in the mirror.
