@@ -55,7 +55,7 @@ def ranks(
     targets: np.ndarray | None = None,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return each query's target's rank by cosine similarity; 1 is best, ties count against it.
+    """Return the rank of each query's target by cosine similarity: 1 is best; ties count against.
 
     Args:
       queries: float [Q, D].
@@ -267,7 +267,7 @@ def grouped_p_values(
     Args:
       queries, items: float [N, D], in time order.
       groups: each pair's group.
-      permutations, seed: number of and seed for the pairings.
+      permutations, seed: number of pairings, and their seed.
 
     Returns:
       "p_value_blocks", which permutes whole groups and tests whether the correct group is found,

@@ -58,7 +58,7 @@ def draw_weights(
     Args:
       count: number of items.
       groups: each item's group; None if each item is its own group.
-      resamplings, seed: number of and seed for the resamplings.
+      resamplings, seed: number of resamplings, and their seed.
 
     Returns:
       Float arrays [at most 64, count] with `resamplings` rows in total.
@@ -147,7 +147,7 @@ def sign_flip_p_value(
     Args:
       differences: float [N], one per item.
       groups: see `draw_weights`.
-      permutations, seed: number of and seed for the permutations.
+      permutations, seed: number of permutations, and their seed.
     """
     sums: np.ndarray = np.asarray(differences, np.float64)
     if groups is not None:
