@@ -31,7 +31,7 @@ def import_keras() -> None:
     except (AttributeError, OSError, TypeError, ValueError) as error:
         raise ImportError(
             f"Keras can't be imported: {error}. Its settings may be the cause: fix or remove "
-            "keras.json, in the folder KERAS_HOME or else ~/.keras."
+            "keras.json, in the folder that KERAS_HOME names, or in ~/.keras if it is not set."
         ) from error
     finally:
         backend_choice.restore()

@@ -62,7 +62,7 @@ def test_the_papers_numbers():
 
 @pytest.mark.parametrize("argument", ["s3dd", "s3d,tsm50", "fac,fac"])
 def test_wrong_words_are_refused(argument):
-    with pytest.raises(ValueError, match=r"one of each of s3d or tsm50 or"):
+    with pytest.raises(ValueError, match=r"each of these groups: s3d or tsm50 or"):
         load_config(f"{PAPER}:{argument}")
 
 
@@ -117,7 +117,7 @@ def test_own_videos_train_from_weights(prepared, tmp_path):
     ("argument", "message"),
     [
         ("data=nowhere", "nowhere"),
-        ("2h", "one of each of random or weights"),
+        ("2h", "each of these groups: random or weights"),
         ("data=a,data=b", "accepts one data=DIR; got 2"),
     ],
 )

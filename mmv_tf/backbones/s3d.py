@@ -109,7 +109,8 @@ class S3D(Backbone):
             1 <= count <= len(names) for count, names in zip(blocks, _STAGES.values(), strict=True)
         ):
             raise ValueError(
-                f"blocks is {tuple(blocks)}; expected three numbers from 1 to 2, 5 and 2."
+                f"blocks is {tuple(blocks)}; expected three numbers: from 1 to 2, from 1 to 5 and "
+                "from 1 to 2."
             )
         self.stem = stem
         self.width = width

@@ -169,7 +169,7 @@ class ClassifierPublication(tf.train.Checkpoint):
         return {SCORES: scores, LABELS: tf.repeat(names, tf.shape(scores)[0], axis=0)}
 
 
-_INTRODUCTION = f"""A classifier of video or audio windows, or of images: one backbone of a
+_INTRODUCTION = f"""A classifier for video or audio windows, or for images: one backbone of a
 MultiModal Versatile network (Alayrac et al., NeurIPS 2020, arXiv 2006.16228) with a linear layer
 that outputs a score per label. Exported by mmv_tf {__version__}; it needs only TensorFlow, see
 `example.py`. The files' SHA-256 sums are in `SHA256SUMS`."""
@@ -178,7 +178,7 @@ _LIMITS = """- Scores are meaningful for files like those that the classifier wa
   may get a high score for an incorrect label. Files that belong to no label are scored too.
 - Windows whose length, frame rate, sample rate or size differs from the input contract are scored
   without a warning, and less accurately.
-- Scores are no evidence about a person, and not for identifying or judging one."""
+- Scores are not evidence about a person; do not use them to identify or judge anyone."""
 
 
 def _architecture(classifier: Classifier, options: ExportOptions) -> str:
@@ -190,8 +190,8 @@ def _architecture(classifier: Classifier, options: ExportOptions) -> str:
         f"- {classifier.modality}: {type(network.tower).__name__}, "
         f"{network.tower.count_params():,} weights; feature {network.feature}",
         f"- {len(classifier.labels)} labels, {rule}: {shown}{f' and {more} more' * (more > 0)}",
-        f"- Scores are a {'sigmoid for each label' if classifier.multi_label else 'softmax'}; "
-        f"scores of a file are averaged over at most {network.windows} windows",
+        f"- Scores are a {'sigmoid for each label' if classifier.multi_label else 'softmax'}; a "
+        f"file's scores are averaged over at most {network.windows} windows",
         f"- Weights stored as {options.weights}",
         "- For inference only: it can't be fine-tuned",
     ]

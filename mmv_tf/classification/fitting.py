@@ -134,7 +134,7 @@ def check_weights(encoder: Encoder) -> tuple[Any, Any]:
     image_model = getattr(encoder.network, "image_model", None)
     if model is None and image_model is None:
         raise ValueError(
-            f"{encoder.source} is a SavedModel, whose weights can't be copied into a classifier's "
+            f"{encoder.source} is a SavedModel, whose weights can't be copied into a classifier "
             "file; pass the network that it was exported from: a .keras file, a training run or a "
             "released checkpoint."
         )
@@ -190,8 +190,8 @@ def held_out_masks(
         )
         if len(unknown):
             raise ValueError(
-                f"{len(unknown)} labels occur in the split validation but not in train; add clips "
-                "with these labels to train."
+                f"{len(unknown)} labels occur in the validation split but not in the train split; "
+                "add clips with these labels to the train split."
             )
         return [validation]
     folds = assign_folds([clip.film for clip in clips], targets, options.folds, options.seed)

@@ -62,7 +62,10 @@ def read_labels(
         raise ValueError(f"The modality is {modality!r}; use one of {', '.join(MODALITIES)}.")
     if path.is_dir():
         if data is not None:
-            raise ValueError(f"{path} is a folder of classes; data applies only to a CSV's paths.")
+            raise ValueError(
+                f"{path} is a folder of classes, but data applies only to the paths in a CSV; omit "
+                "data."
+            )
         everything = _read_folder(path)
         clips, modality, others = _of_one_modality(printable_name(path), everything, modality)
         lost = sorted(_labels_of(everything) - _labels_of(clips))

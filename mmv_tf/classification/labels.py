@@ -134,15 +134,15 @@ class LabeledClips:
         missing = [label for label in self.labels if not films[label]]
         if missing:
             raise ValueError(
-                f"{self.source}: {named(missing)} {'has' if len(missing) == 1 else 'have'} no clip "
-                "for training; add some, or remove the class."
+                f"{self.source}: {named(missing)} {'has' if len(missing) == 1 else 'have'} no "
+                "training clips; add some, or remove the class."
             )
         single = [label for label in self.labels if len(films[label]) == 1]
         if single:
             raise ValueError(
                 f"{self.source}: {named(single)} {'has' if len(single) == 1 else 'have'} only one "
                 "example (a file or a group of files); expected at least two, one to train on and "
-                "one to validate on; add others, or remove the class."
+                "one to validate on; add more, or remove the class."
             )
 
     def _check_counts(self) -> None:

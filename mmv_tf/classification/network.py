@@ -197,7 +197,7 @@ def _check_tower(tower: Any, modality: str, log_mel: Any, metadata: Mapping[str,
         right = isinstance(tower, keras.layers.Layer) and hasattr(tower, "feature_dim")
     if not right:
         raise ValueError(
-            f"tower is a {type(tower).__name__}; expected a backbone of {modality}"
+            f"tower is a {type(tower).__name__}; expected a backbone for {modality}"
             f"{', or a deflated model' if modality == IMAGE else ''}."
         )
     if (modality == AUDIO) != isinstance(log_mel, LogMel):

@@ -124,8 +124,8 @@ def curve(points: Sequence[Mapping[str, float]], chosen: float) -> str:
         for n, (place, loss) in enumerate(zip(places, losses, strict=True))
     )
     title = (
-        f"Log loss of held-out clips by penalty: lowest {low:.3f}, at {chosen:g}; "
-        f"highest {high:.3f}"
+        f"Log loss on held-out clips by penalty: lowest {low:.3f}, at {chosen:g}; highest "
+        f"{high:.3f}"
     )
     scale = (
         f'<text x="44" y="{y(low) + 4:.0f}" text-anchor="end">{low:.2f}</text>'

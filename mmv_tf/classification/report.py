@@ -96,7 +96,7 @@ def write_report(
         _mistakes(scored, classifier, threshold),
         _left_out(results["counts"]),
     ]
-    title = f"Classifier of {results['protocol']['modality']}: {len(classifier.labels)} labels"
+    title = f"Classifier for {results['protocol']['modality']}: {len(classifier.labels)} labels"
     page = (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -112,7 +112,7 @@ def _text(value: object) -> str:
 
 def _summary(results: Mapping[str, Any]) -> str:
     counts, protocol, model = results["counts"], results["protocol"], results["model"]
-    boxes = [f"<div><b>{counts['scored']}</b>clips scored, of {counts['films']} films</div>"]
+    boxes = [f"<div><b>{counts['scored']}</b>clips scored, from {counts['films']} films</div>"]
     boxes.append(f"<div><b>{counts['wrong']}</b>of them misclassified</div>")
     for name, one in results["metrics"].items():
         if name not in _TITLES:
@@ -135,7 +135,7 @@ def _summary(results: Mapping[str, Any]) -> str:
         f"{trained} Ranges contain 95 % of resamplings of the films. The calibration error is the "
         "mean distance between a score and the fraction of such scores that are correct.</p>"
         f'<p class="muted">Feature {_text(model["feature"])}, at most {model["windows"]} windows '
-        f"per file, whose scores are averaged. Model {_text(str(model['source_sha256'])[:16])}, "
+        f"per file; their scores are averaged. Model {_text(str(model['source_sha256'])[:16])}, "
         f"classifier {_text(model['sha256'][:16])}.</p>"
     )
 
@@ -159,7 +159,7 @@ def _selection(selection: Mapping[str, Any] | None) -> str:
 def _classes(results: Mapping[str, Any]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{_text(row["label"])}</th><td>{row["clips"]} '
-        f'<span class="muted">of {row["films"]} films</span></td>'
+        f'<span class="muted">from {row["films"]} films</span></td>'
         + "".join(
             f"<td>{pictures.interval_bar(row[name])}</td>"
             for name in ("precision", "recall", "average_precision")
@@ -209,7 +209,7 @@ def _confused_pairs(scored: ScoredClips, matrix: np.ndarray) -> str:
         if wrong.reshape(-1)[index]
     )
     return (
-        "<h2>Confusions</h2><p>The most frequent.</p><div class='scroll'><table><thead><tr>"
+        "<h2>Confusions</h2><p>The most frequent ones.</p><div class='scroll'><table><thead><tr>"
         f"<th>label</th><th>prediction</th><th>clips</th></tr></thead><tbody>{rows}</tbody></table>"
         "</div>"
     )

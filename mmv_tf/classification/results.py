@@ -116,7 +116,7 @@ def summary_lines(results: Mapping[str, Any], most: int) -> Iterator[str]:
     """Yield lines for a terminal: the metrics, and a table of at most `most` classes."""
     counts, selection = results["counts"], results.get("selection")
     yield (
-        f"{counts['scored']} clips of {counts['films']} films scored "
+        f"{counts['scored']} clips from {counts['films']} films scored "
         f"({results['protocol']['data']}), {counts['wrong']} misclassified; "
         f"{len(counts['failures']['unreadable'])} can't be read."
     )

@@ -56,8 +56,8 @@ def format_report(report: dict[str, Any]) -> str:
     if "speed" in report:
         speed = report["speed"]
         lines.append(
-            f"An image takes {1e3 * speed['image_seconds']:.1f} ms, the static clip of "
-            f"{speed['num_frames']} frames {1e3 * speed['clip_seconds']:.1f} ms: "
+            f"An image takes {1e3 * speed['image_seconds']:.1f} ms, the static "
+            f"{speed['num_frames']}-frame clip {1e3 * speed['clip_seconds']:.1f} ms: "
             f"{speed['ratio']:.1f} times faster, with {speed['multiplications_ratio']:.1f} times "
             "fewer multiplications."
         )

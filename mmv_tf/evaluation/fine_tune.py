@@ -214,8 +214,8 @@ class FineTunedClassification(SplitClassification):
                 check_ends(items, test, media.paths, media.failures)
                 return VideoSource(media.paths, train, test, seed)
         raise ValueError(
-            f"{self.benchmark.name}: fine-tuning needs train_views and test_views of one kind, "
-            "video or audio."
+            f"{self.benchmark.name}: fine-tuning needs train_views and test_views of the same "
+            "kind, video or audio."
         )
 
 

@@ -195,8 +195,8 @@ def read_audio(path: pathlib.Path, item: Item, sample_rate: int) -> np.ndarray:
     start, end = _span(item, media.probe(path, "sound").duration, path)
     if end - start > _MAX_SECONDS:
         raise media.MediaError(
-            f"{path}: {end - start:.0f} s of audio; at most {_MAX_SECONDS:.0f} s can be read at "
-            "once; list parts of it."
+            f"{path}: got {end - start:.0f} s of audio; at most {_MAX_SECONDS:.0f} s can be read "
+            "at once; list shorter parts of the file."
         )
     waveform = media.read_waveform(path, start, end, sample_rate)
     if not len(waveform):

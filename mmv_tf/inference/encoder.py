@@ -293,9 +293,9 @@ class Encoder:
         mute = [text for text, there in zip(texts, known, strict=True) if not there]
         if mute:
             raise ValueError(
-                f"The model knows none of the words in {mute[0][:80]!r} (stop words don't "
-                f"count), nor any in {len(mute) - 1} more of {len(texts)} sentences; use other "
-                "words, or set allow_unknown."
+                f"The model knows none of the words in {mute[0][:80]!r} (stop words don't count), "
+                f"nor any in {len(mute) - 1} more of the {len(texts)} sentences; use other words, "
+                "or set allow_unknown."
                 if len(mute) > 1
                 else f"The model knows none of the words in {mute[0][:80]!r} (stop words don't "
                 "count); use other words."

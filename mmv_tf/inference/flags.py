@@ -115,14 +115,14 @@ def define_network_flags(
         "dtype",
         None,
         DTYPES,
-        "Precision to compute in; default: the saved one.",
+        "Numeric precision for computation; default: the model's saved precision.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "vocabulary",
         None,
         "For a released checkpoint: its vocabulary, as a file with one word per line, the word "
-        "vectors that its table was made from (.bin, .vec, .gz), or its TF-Hub module's folder.",
+        "vectors that its table was made from (.bin, .vec or .gz), or its TF-Hub module's folder.",
         flag_values=values,
     )
     if image_model:
@@ -135,7 +135,8 @@ def define_network_flags(
             "engine",
             None,
             ENGINES,
-            "Engine for video and images; openvino is an extra, and faster only on some CPUs.",
+            "Engine for video and images; openvino is an optional extra and is faster only on some "
+            "CPUs.",
             flag_values=values,
         )
         flags.DEFINE_string(

@@ -100,8 +100,10 @@ def checked_array(kind: str, array: np.ndarray, rank: int) -> np.ndarray:
         )
     channels = _CHANNELS.get(kind)
     if channels not in (None, array.shape[-1]) or 0 in array.shape[1:]:
-        last = "" if channels is None else f", and {channels} as the last"
-        raise ValueError(f"The {kind} has shape {array.shape}; expected no size of 0{last}.")
+        last = "" if channels is None else f", and a last dimension of {channels}"
+        raise ValueError(
+            f"The {kind} has shape {array.shape}; expected no dimension of size 0{last}."
+        )
     if array.dtype == np.uint8 and kind in (VIDEO, IMAGE):
         return array
     if kind == AUDIO:

@@ -96,7 +96,7 @@ class Machine:
         left = self.end - self.position
         if count > left:
             raise RefusedError(
-                f"{count} bytes are declared, {left} are left: the file is cut short"
+                f"{count} bytes are declared, but {left} are left: the file is cut short"
             )
         view = self.data[self.position : self.position + count]
         self.position += count
@@ -146,7 +146,7 @@ class Machine:
         left = self.end - self.position
         if size > left:
             raise RefusedError(
-                f"a frame of {size} bytes is declared, {left} are left: the file is cut short"
+                f"a frame of {size} bytes is declared, but {left} are left: the file is cut short"
             )
 
     def _op_readonly_buffer(self) -> None:

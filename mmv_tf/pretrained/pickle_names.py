@@ -121,8 +121,8 @@ def call(budget: Budget, function: Name, arguments: Any) -> Any:
         return make(budget, *arguments)
     except TypeError as error:
         raise RefusedError(
-            f"{function.name} with {len(arguments)} arguments of other types than an array has is "
-            "not allowed"
+            f"{function.name} with {len(arguments)} arguments of types that an array does not have "
+            "is not allowed"
         ) from error
 
 
@@ -191,7 +191,7 @@ def _mapping(budget: Budget, *contents: Any) -> Any:
     # Not a copy: a program could request copies of a large dict again and again.
     if len(contents) == 1 and type(contents[0]) is dict:
         return contents[0]
-    raise RefusedError("a mapping of anything but a dict is not allowed")
+    raise RefusedError("a mapping made from anything but a dict is not allowed")
 
 
 def _default_mapping(budget: Budget, factory: Any = None) -> Any:
@@ -236,7 +236,7 @@ def _rebuild(budget: Budget, make: Any, arguments: Any) -> Array:
 def fill(target: Array, state: Any) -> None:
     """Set an array's contents as numpy's `__setstate__` would."""
     if type(state) is not tuple or len(state) != 5:
-        raise RefusedError("an array with a state of another form than numpy's is not allowed")
+        raise RefusedError("an array whose state does not have numpy's form is not allowed")
     _, shape, dtype, fortran, data = state
     if target.array is not None or target.words is not None:
         raise RefusedError("an array receives its contents twice")
@@ -284,8 +284,8 @@ def _make_array(data: Any, dtype: Any, shape: Any, fortran: bool) -> np.ndarray:
     declared = count * dtype.dtype.itemsize
     if declared != len(data):
         raise RefusedError(
-            f"an array of shape {short(shape)} and dtype {dtype.dtype} needs {declared} bytes, "
-            f"but {len(data)} are there"
+            f"an array of shape {short(shape)} and dtype {dtype.dtype} needs {declared} bytes, but "
+            f"there are {len(data)}"
         )
     if count == 0:
         raise RefusedError(f"an array of shape {short(shape)} holds nothing")

@@ -49,7 +49,9 @@ def preset_config(name: str) -> ml_collections.ConfigDict:
     """
     if name not in PRESETS:
         near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"{name!r} is not a preset; did you mean {near!r}? All: {PRESETS}.")
+        raise ValueError(
+            f"{name!r} is not a preset; did you mean {near!r}? The presets are {PRESETS}."
+        )
     video, graph = name.rsplit("_", 1)
     return ml_collections.ConfigDict(
         {

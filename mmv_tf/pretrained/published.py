@@ -114,7 +114,7 @@ def _mmv_pickle(name: str, backbone: str, representation: int, preset: str) -> P
         sample_rate=48_000,
         needs=_WORDS_NEEDED,
         preset=preset,
-        notes="the three pickles have 230 to 580 MB",
+        notes="the three pickles are 230 to 580 MB each",
     )
 
 

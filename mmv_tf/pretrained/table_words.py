@@ -82,8 +82,8 @@ def words_from_list(
     if first_word_id + len(words) > rows:
         raise ValueError(
             f"The vocabulary has {len(words)} words, but the word table has only "
-            f"{rows - first_word_id} rows from row {first_word_id} on; expected no more "
-            "words: pass the list that the table was made with, and the row of its first word "
+            f"{rows - first_word_id} rows from row {first_word_id} on; expected at most one word "
+            "per row: pass the list that the table was made with, and the row of its first word "
             "(first_word_id)."
         )
     named = {word: first_word_id + index for index, word in enumerate(words)}
@@ -117,8 +117,8 @@ def words_from_ids(
     if min(ids) < 0 or max(ids) >= rows or len(ids) < rows - _MOST_WORDLESS:
         raise ValueError(
             f"The vocabulary has {len(words)} words with ids from {min(ids)} to {max(ids)}, but "
-            f"the word table has {rows} rows; expected a word for all rows, or for all but one or "
-            "two: pass the words of the same network."
+            f"the word table has {rows} rows; expected a word for every row, or for all but one or "
+            "two: pass the same network's words."
         )
     zeros = np.flatnonzero(~table.any(axis=1)).tolist()
     leading = list(range(min(*ids, _MOST_WORDLESS)))
@@ -234,9 +234,9 @@ def _tokenizer(
     if padding in taken:
         owner = next(word for word, row in words.items() if row == padding)
         logger.warning(
-            "Row %d pads short sentences and is also the row of %r, because no row is known to "
-            "be for padding; that word alone counts as unknown. If you know the padding row, name "
-            "it <pad> in a vocabulary.", padding, owner,
+            "Row %d pads short sentences and is also the row of %r, because no row is known to be "
+            "for padding; a sentence of this word alone counts as unknown. If you know the padding "
+            "row, name it <pad> in a vocabulary.", padding, owner,
         )  # fmt: skip
     words.update(spoken_forms(words))
     return WordTokenizer(

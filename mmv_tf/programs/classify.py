@@ -35,10 +35,14 @@ def _define_labels() -> None:
     flags.DEFINE_string(
         "data",
         None,
-        "A folder with one subfolder per class; with --list, the folder that its paths start from.",
+        "A folder with one subfolder per class; with --list, the folder that its paths are "
+        "relative to.",
     )
     flags.DEFINE_string(
-        "list", None, "A .csv or .tsv with path, label and optionally start, end, split, group."
+        "list",
+        None,
+        "A .csv or .tsv file with the columns path and label and, optionally, start, end, "
+        "split and group.",
     )
     flags.DEFINE_integer(
         "allow_missing", 0, "Number of unreadable files to tolerate.", lower_bound=0
@@ -60,7 +64,7 @@ def define_fit() -> None:
     _define_labels()
     define_network_flags(image_model=True)
     flags.DEFINE_string("output", None, "The .keras file to write.", required=True)
-    flags.DEFINE_string("report", None, "Report to write; default: --output with .html.")
+    flags.DEFINE_string("report", None, "Report to write; default: --output with the suffix .html.")
     flags.DEFINE_string("features", None, "Folder for cached features; default: beside --output.")
     flags.DEFINE_enum(
         "modality",
@@ -69,7 +73,9 @@ def define_fit() -> None:
         "Modality; default: from the files' suffixes.",
     )
     flags.DEFINE_bool(
-        "multi_label", None, "Allow any number of labels per clip; default: if a clip has several."
+        "multi_label",
+        None,
+        "Allow any number of labels per clip; default: allowed if any clip has several.",
     )
     flags.DEFINE_enum(
         "feature",
@@ -82,8 +88,10 @@ def define_fit() -> None:
     )
     flags.DEFINE_integer("folds", 5, "Maximum number of cross-validation folds.", lower_bound=2)
     flags.DEFINE_integer("batch_size", 16, "Windows per batch.", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "Seed of the folds.", lower_bound=0)
-    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if clips may have several.")
+    flags.DEFINE_integer("seed", 0, "Seed for the folds.", lower_bound=0)
+    flags.DEFINE_float(
+        "threshold", 0.5, "Minimum score for a label to count, if clips may have several."
+    )
     flags.DEFINE_bool(
         "fine_tune", False, "Train the whole backbone, not only a linear layer on top of it."
     )
@@ -146,7 +154,9 @@ def define_predict() -> None:
     """Classify files, or all files below a folder, with a classifier or sentences."""
     flags.DEFINE_string("classifier", None, "The .keras file from `fit`.")
     define_network_flags(required=False, image_model=True)
-    flags.DEFINE_list("labels", None, "With --model: sentences to choose from, without training.")
+    flags.DEFINE_list(
+        "labels", None, "With --model: sentences that serve as labels, without training."
+    )
     flags.DEFINE_enum(
         "modality",
         None,
@@ -157,7 +167,9 @@ def define_predict() -> None:
     flags.DEFINE_string("output", None, "A .json or .csv file to write; default: print a table.")
     flags.DEFINE_bool("per_window", False, "Also score each window, with its times.")
     flags.DEFINE_integer("top", 5, "Number of top labels to return.", lower_bound=1)
-    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if clips may have several.")
+    flags.DEFINE_float(
+        "threshold", 0.5, "Minimum score for a label to count, if clips may have several."
+    )
     flags.DEFINE_integer(
         "allow_missing",
         None,
@@ -220,7 +232,9 @@ def define_evaluate() -> None:
     )
     flags.DEFINE_string("output", None, "Results file to write (JSON).")
     flags.DEFINE_string("report", None, "Report to write (HTML).")
-    flags.DEFINE_float("threshold", 0.5, "Minimum score of a label, if clips may have several.")
+    flags.DEFINE_float(
+        "threshold", 0.5, "Minimum score for a label to count, if clips may have several."
+    )
     storage_flags(inputs=["classifier"], outputs=["output", "report"])
 
 

@@ -37,7 +37,7 @@ from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 define_network_flags(settings=False, engine=False)
-_DATA = flags.DEFINE_string("data", None, "Folder of shards to take frames from.")
+_DATA = flags.DEFINE_string("data", None, "Folder with shards to take frames from.")
 _IMAGES = flags.DEFINE_string("images", None, "Instead of --data: a folder of images or TFRecords.")
 _OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write.", required=True)
 _TRAIN_SPLIT = flags.DEFINE_string("train_split", "train", "Split of --data to fit on.")
@@ -46,7 +46,8 @@ _FRAMES_PER_CLIP = flags.DEFINE_integer("frames_per_clip", 4, "Frames per clip."
 _ALTERED = flags.DEFINE_bool(
     "altered",
     True,
-    "With --data, also fit on a strongly altered copy of each frame, for images unlike the frames.",
+    "With --data, also fit on a strongly altered copy of each frame, to prepare for images unlike "
+    "the frames.",
 )
 _NUM_IMAGES = flags.DEFINE_integer(
     "num_images", 256, "Maximum number of images from --images.", lower_bound=10

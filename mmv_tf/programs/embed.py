@@ -49,9 +49,9 @@ from mmv_tf.util.text_files import printable_name
 define_network_flags(image_model=True)
 _VIDEOS = flags.DEFINE_string("videos", None, "A folder of videos, or one video.")
 _AUDIO = flags.DEFINE_string(
-    "audio", None, "A folder of audio files (or videos with audio), or one."
+    "audio", None, "A folder of audio files (or videos with audio), or one such file."
 )
-_IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one.")
+_IMAGES = flags.DEFINE_string("images", None, "A folder of images, or one image.")
 _SENTENCES = flags.DEFINE_string("sentences", None, "A UTF-8 text file with one sentence per line.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder for the features.", required=True)
 _FORMAT = flags.DEFINE_enum("format", "npz", FORMATS, "File format; parquet needs pyarrow.")
@@ -70,15 +70,18 @@ _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "Windows per batch.", lower_
 _TASK = flags.DEFINE_string(
     "task",
     None,
-    "Embed only this machine's share of the items, i/n, such as 2/4; then see --finish.",
+    "Embed only this machine's share of the items, given as i/n, such as 2/4; afterwards, see "
+    "--finish.",
 )
 _FINISH = flags.DEFINE_bool(
-    "finish", False, "Write the features from the results of tasks 1/n to n/n in --output."
+    "finish",
+    False,
+    "Combine the results of tasks 1/n to n/n, found in --output, into the final features.",
 )
 _ALLOW_MISSING = flags.DEFINE_integer(
     "allow_missing",
     0,
-    "Number of unreadable files or sentences without a known word to tolerate.",
+    "Number of unreadable files, or of sentences without a known word, to tolerate.",
     lower_bound=0,
 )
 

@@ -53,10 +53,10 @@ _MODEL = define_network_flags(required=False, image_model=True)
 _DATA = flags.DEFINE_string(
     "data",
     None,
-    "Folder of the media; for narrated_film, folder of the shards.",
+    "Media folder; for narrated_film, the shard folder.",
 )
 _LISTS = flags.DEFINE_string(
-    "lists", None, "File or folder of the published lists; default: --data."
+    "lists", None, "File or folder with the published lists; default: --data."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
 _FEATURES = flags.DEFINE_string(
@@ -66,7 +66,7 @@ _ALLOW_MISSING = flags.DEFINE_integer(
     "allow_missing", 0, "Number of missing or unreadable items to tolerate.", lower_bound=0
 )
 _C = flags.DEFINE_string(
-    "C", "chosen", "C of a linear SVM: chosen (on held-out videos), published, or a number."
+    "C", "chosen", "C for the linear SVM: chosen (on held-out videos), published, or a number."
 )
 _CHANGES = command_line.define_overrides(
     "protocol", "Change a setting of the protocol; the results record the change."
@@ -76,7 +76,9 @@ _SEED = flags.DEFINE_integer("seed", 0, "Seed for views, order and initial weigh
 _EMBEDDINGS = flags.DEFINE_string(
     "embeddings", None, "With narrated_film, an .npz file to write all embeddings to."
 )
-_COMPARE = flags.DEFINE_list("compare", None, "Two results files of the same protocol to compare.")
+_COMPARE = flags.DEFINE_list(
+    "compare", None, "Two results files from the same protocol to compare."
+)
 
 storage_flags(
     inputs=["lists", "compare"],

@@ -45,13 +45,16 @@ _CHECKPOINT = flags.DEFINE_string(
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The .keras file to write or replace.", required=True)
 _WORD_VECTORS = flags.DEFINE_string(
-    "word_vectors", None, "File from which the word vectors were taken (word2vec, GloVe; .gz)."
+    "word_vectors",
+    None,
+    "File that the word vectors were taken from, in word2vec or GloVe format, optionally gzipped.",
 )
 _VOCABULARY = flags.DEFINE_string(
     "vocabulary",
     None,
-    "Words in the order of the word table: a text file with one word per line; for MMV also the "
-    "folder of its TF-Hub module; for MIL-NCE a .npy array (default: s3d_dict.npy beside it).",
+    "Words in the order of the word table: a text file with one word per line; for MMV, "
+    "alternatively the folder of its TF-Hub module; for MIL-NCE, alternatively a .npy array "
+    "(default: s3d_dict.npy beside the checkpoint).",
 )
 _FIRST_WORD_ID = flags.DEFINE_integer(
     "first_word_id", 0, "Row of the vocabulary's first word.", lower_bound=0
@@ -60,7 +63,7 @@ _CHECK_AGAINST = flags.DEFINE_string(
     "check_against",
     None,
     "Folder of the model's TF-Hub module, to compare outputs with it, to infer how to clean "
-    "sentences, and to read the words from it without --vocabulary and --word_vectors.",
+    "sentences, and to read the words from it if neither --vocabulary nor --word_vectors is given.",
 )
 
 
@@ -79,8 +82,8 @@ def _find(checkpoint: str) -> str:
     entry = pretrained.registry().get(checkpoint)
     if entry and entry.format == "tf1_hub_module" and not os.path.exists(checkpoint):
         raise ValueError(
-            f"{checkpoint} is a TF-Hub module, which can't become a .keras file; give a pickle "
-            "or a torch file, or a published name of one (docs/checkpoints.md)."
+            f"{checkpoint} is a TF-Hub module, which can't become a .keras file; give a pickle or "
+            "a torch file, or the name of a published one (docs/checkpoints.md)."
         )
     return str(pretrained.local_path(checkpoint))
 
@@ -152,7 +155,7 @@ def main(argv: list[str]) -> int:
         print(
             f"error: {name_of(_OUTPUT.value)} was written, but differs from "
             f"{name_of(_CHECK_AGAINST.value or '')}: {apart}. If text differs, words or rules for "
-            "sentences may be missing; if anything else does, the module is of another model.",
+            "sentences may be missing; if anything else does, the module belongs to another model.",
             file=sys.stderr,
         )
         return command_line.FAILED

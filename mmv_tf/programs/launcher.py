@@ -75,6 +75,6 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "mmv PROGRAM --help shows the flags of a program, mmv --version the version.",
+            "mmv PROGRAM --help shows the flags of a program; mmv --version shows the version.",
         ]
     )

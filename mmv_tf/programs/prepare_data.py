@@ -40,14 +40,16 @@ _DEFAULTS = preparation.Settings()
 _MEDIA_KINDS = {"video": VIDEO, "audio": SOUND, "image": IMAGE}
 
 _VIDEOS = flags.DEFINE_string(
-    "videos", None, "A video, or a folder of videos with captions of the same name beside each."
+    "videos",
+    None,
+    "A video, or a folder of videos, each with a caption file of the same name beside it.",
 )
-_MEDIA = flags.DEFINE_enum("media", "video", _MEDIA_KINDS, "Kind of files to take from --videos.")
+_MEDIA = flags.DEFINE_enum("media", "video", _MEDIA_KINDS, "Kind of files to read from --videos.")
 _CAPTIONS = flags.DEFINE_string(
     "captions", None, "Captions of a single video: .vtt, .srt, .json3, .tsv or .csv."
 )
 _LIST = flags.DEFINE_string(
-    "list", None, "Instead of --videos: a .csv, .tsv or .jsonl with one row per clip or file."
+    "list", None, "Instead of --videos: a .csv, .tsv or .jsonl file with one row per clip or file."
 )
 _DATASET = flags.DEFINE_enum(
     "dataset", None, list(DATA_SETS.names()), "Instead of --videos: a published data set."
@@ -56,11 +58,15 @@ _DIRECTORY = flags.DEFINE_string("data", None, "Folder with the lists and media 
 _VALIDATION_ONE_IN = flags.DEFINE_integer(
     "validation_one_in",
     None,
-    "With --dataset=howto100m, put one video in N into validation; default: 1000; 0: none.",
+    "With --dataset=howto100m, put one in N videos into the validation split; default: 1000; 0: "
+    "none.",
     lower_bound=0,
 )
 _LABELS = flags.DEFINE_string(
-    "labels", None, "A .tsv with start, end, label (or subject) and caption, to label captions."
+    "labels",
+    None,
+    "A .tsv file with the columns start, end, label (or subject) and caption, to label "
+    "captions with.",
 )
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
 _FRAME_RATE = flags.DEFINE_float("frame_rate", _DEFAULTS.frame_rate, "Stored frames per second.")
@@ -94,8 +100,8 @@ _CUT = flags.DEFINE_enum(
     "cut",
     None,
     preparation.CUTS,
-    "Cut a clip per caption, per window of time, or as listed (else whole files); default: caption "
-    "for --videos, list for --list and most data sets.",
+    "Cut one clip per caption, one per time window, or clips as listed (whole files where no times "
+    "are listed); default: caption for --videos, list for --list and most data sets.",
 )
 _CONTEXT_SECONDS = flags.DEFINE_float(
     "context_seconds", _DEFAULTS.context_seconds, "Seconds added to both ends of a caption's clip."
@@ -110,15 +116,18 @@ _STRIDE_SECONDS = flags.DEFINE_float(
     "stride_seconds", _DEFAULTS.stride_seconds, "Seconds between the starts of windows."
 )
 _BLOCK_SECONDS = flags.DEFINE_float(
-    "block_seconds", _DEFAULTS.block_seconds, "Approximate length of the blocks that are split."
+    "block_seconds",
+    _DEFAULTS.block_seconds,
+    "Approximate length of the blocks that are assigned to splits.",
 )
 _SPLIT_PATTERN = flags.DEFINE_list(
-    "split_pattern", list(_DEFAULTS.split_pattern), "Splits, assigned to the blocks in turn."
+    "split_pattern", list(_DEFAULTS.split_pattern), "Splits to assign to the blocks in turn."
 )
 _CAPTION_WINDOW_SECONDS = flags.DEFINE_float(
     "caption_window_seconds",
     _DEFAULTS.caption_window_seconds,
-    "Store with each clip the captions of its block that are up to this many seconds away.",
+    "With each clip, also store captions from its block that lie within this many seconds of the "
+    "clip.",
 )
 _NUM_SHARDS = flags.DEFINE_integer("num_shards", _DEFAULTS.num_shards, "Shards per split.")
 _PROCESSES = flags.DEFINE_integer(
@@ -131,21 +140,25 @@ _RUNNER = flags.DEFINE_enum(
     "runner",
     "local",
     ("local", "beam"),
-    "Local processes, or Apache Beam (an extra), whose workers must all see the same paths.",
+    "Run in local processes, or on Apache Beam (an extra), whose workers must all see the same "
+    "paths.",
 )
 _BEAM_OPTION = flags.DEFINE_multi_string(
     "beam_option",
     [],
-    "With --runner=beam, a pipeline option such as --beam_option=--runner=FlinkRunner; repeat for "
-    "more. Default: the DirectRunner on --processes threads.",
+    "With --runner=beam, a pipeline option such as --beam_option=--runner=FlinkRunner; repeatable. "
+    "Default: the DirectRunner on --processes threads.",
 )
 _TASK = flags.DEFINE_string(
     "task",
     None,
-    "Decode only this machine's share of the sources, i/n, such as 2/4; then see --finish.",
+    "Decode only this machine's share of the sources, given as i/n, such as 2/4; afterwards, see "
+    "--finish.",
 )
 _FINISH = flags.DEFINE_bool(
-    "finish", False, "Write the shards from the results of tasks 1/n to n/n in --output."
+    "finish",
+    False,
+    "Combine the results of tasks 1/n to n/n, found in --output, into the final shards.",
 )
 define_transcription_flags()
 _ALL_ROWS = flags.DEFINE_bool(
@@ -242,7 +255,9 @@ def _check_flags() -> None:
     """Check flags that need or exclude each other."""
     given = [flag.name for flag in (_VIDEOS, _LIST, _DATASET) if flag.value]
     if not given:
-        raise command_line.UsageError("--videos is missing (or --list, or --dataset); see --help.")
+        raise command_line.UsageError(
+            "one of --videos, --list and --dataset is required; see --help."
+        )
     if len(given) > 1:
         raise command_line.UsageError(f"--{given[0]} and --{given[1]} can't be used together.")
     if bool(_DATASET.value) != bool(_DIRECTORY.value):
@@ -250,10 +265,12 @@ def _check_flags() -> None:
     if _VALIDATION_ONE_IN.value is not None and _DATASET.value not in WITHOUT_HELD_OUT:
         raise command_line.UsageError(
             f"--validation_one_in is for --dataset={' or '.join(WITHOUT_HELD_OUT)}; other data "
-            "sets have published splits, and for your own films there is --split_pattern."
+            "sets have published splits, and your own films are split by --split_pattern."
         )
     if _CAPTIONS.value and not _VIDEOS.value:
-        raise command_line.UsageError("--captions is for --videos; a list has a column for them.")
+        raise command_line.UsageError(
+            "--captions applies only to --videos; a list has its own captions column."
+        )
     if _TASK.value is not None and _FINISH.value:
         raise command_line.UsageError("--task and --finish can't be used together.")
     if (_TASK.value is not None or _FINISH.value) and flags.FLAGS.transcribe is not None:

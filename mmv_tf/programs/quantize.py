@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
         print(f"Calibrating on {len(clips)} clips, a fifth of them held out.", flush=True)
         quantized = quantize_video(network, clips, output)
     for name, cosine in quantized.cosines.items():
-        print(f"{name}: cosine {cosine['mean']:.4f} on average, {cosine['lowest']:.4f} at least")
+        print(f"{name}: cosine {cosine['mean']:.4f} on average, {cosine['lowest']:.4f} at worst")
     print(f"The quantized model is in {printable_name(str(output))}.")
 
 

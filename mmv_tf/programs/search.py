@@ -50,7 +50,7 @@ def define_index() -> None:
         "videos", None, "A folder of videos, or one file; repeatable.", required=True
     )
     define_network_flags(image_model=True)
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("index", None, "Index folder.", required=True)
     flags.DEFINE_string(
         "classifier",
         None,
@@ -63,16 +63,22 @@ def define_index() -> None:
     )
     flags.DEFINE_float("deadline_seconds", 120.0, "Maximum seconds to decode a block of windows.")
     flags.DEFINE_integer(
-        "faiss_above", 300_000, "Minimum number of windows to use FAISS; -1: never."
+        "faiss_above", 300_000, "Minimum number of windows for FAISS to be used; -1: never."
     )
     flags.DEFINE_float(
         "frames_per_second",
         4.0,
-        "Minimum frames per second that image queries can find, in a new index; 0: none.",
+        "In a new index, minimum number of frames per second that image queries can find; 0: none.",
     )
-    flags.DEFINE_bool("overwrite", False, "Replace an index of another model or folder.")
+    flags.DEFINE_bool(
+        "overwrite",
+        False,
+        "Replace an existing index made with another model or from another folder.",
+    )
     flags.DEFINE_string(
-        "shard", None, "This machine's share of the files, i/n, such as 2/4; see `merge`."
+        "shard",
+        None,
+        "Index only this machine's share of the files, given as i/n, such as 2/4; see `merge`.",
     )
     flags.DEFINE_bool("moved", False, "--videos is the new location of an index's missing folder.")
     flags.DEFINE_multi_string(
@@ -156,22 +162,22 @@ def index(argv: list[str]) -> int | None:
 
 def define_query() -> None:
     """Print the best moments for one or more sentences, audio files, images and clips."""
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("index", None, "Index folder.", required=True)
     flags.DEFINE_multi_string("text", [], "A sentence to search for.")
-    flags.DEFINE_multi_string("audio", [], "Audio to search for, FILE or FILE@start-end.")
+    flags.DEFINE_multi_string("audio", [], "Audio to search for, given as FILE or FILE@start-end.")
     flags.DEFINE_multi_string("image", [], "An image to search for.")
-    flags.DEFINE_multi_string("video", [], "A clip to search for, FILE or FILE@start-end.")
+    flags.DEFINE_multi_string("video", [], "A clip to search for, given as FILE or FILE@start-end.")
     flags.DEFINE_list(
         "query_weights",
         [],
-        "Weights of the queries in the order --text, --audio, --image, --video; a negative weight "
+        "Weights of the queries, in the order --text, --audio, --image, --video; a negative weight "
         "avoids a query; default: all 1.",
     )
     flags.DEFINE_multi_string(
         "label",
         [],
-        "Only moments with this label from the index's classifier, NAME or NAME:THRESHOLD (default "
-        "0.5); repeatable, in which case all labels are required.",
+        "Return only moments with this label from the index's classifier, given as NAME or "
+        "NAME:THRESHOLD (default 0.5); repeatable, in which case all labels are required.",
     )
     flags.DEFINE_enum(
         "within",
@@ -181,13 +187,15 @@ def define_query() -> None:
         "if the index has speech, else video.",
     )
     flags.DEFINE_string(
-        "fusion_weights", "video=1,speech=1", "Weights of what is seen and said with --within=all."
+        "fusion_weights",
+        "video=1,speech=1",
+        "With --within=all, the weights of what is seen and what is said.",
     )
     flags.DEFINE_integer("limit", 10, "Maximum number of moments to print.", lower_bound=1)
     flags.DEFINE_float(
         "min_score",
         None,
-        "Minimum confidence, 0 to 1: the fraction of unrelated queries with a worse answer.",
+        "Minimum confidence, 0 to 1: the fraction of unrelated queries whose best answer is worse.",
         lower_bound=0.0,
         upper_bound=1.0,
     )

@@ -38,12 +38,12 @@ _GRPC = flags.DEFINE_integer(
     "grpc_port", _Defaults.grpc_port, "gRPC port; 0: any free port; -1: none."
 )
 _KEY = flags.DEFINE_string(
-    "api_key_file", None, "A file with the API key; default: the variable MMV_API_KEY."
+    "api_key_file", None, "A file with the API key; default: the environment variable MMV_API_KEY."
 )
 _BATCHING = flags.DEFINE_bool("batching", True, "Batch waiting requests together.")
 _ROWS = flags.DEFINE_integer("max_batch_rows", _Defaults.max_batch_rows, "Maximum rows per batch.")
 _BATCH_MB = flags.DEFINE_integer(
-    "max_batch_mb", _Defaults.max_batch_bytes // _MB, "Maximum input of a batch, in MiB."
+    "max_batch_mb", _Defaults.max_batch_bytes // _MB, "Maximum input size per batch, in MiB."
 )
 _WAIT = flags.DEFINE_float(
     "batch_wait_ms",
@@ -55,20 +55,22 @@ _QUEUE = flags.DEFINE_integer(
     "max_queue", _Defaults.max_queue, "Maximum number of waiting requests; others get status 503."
 )
 _CONNECTIONS = flags.DEFINE_integer(
-    "max_connections", _Defaults.max_connections, "Maximum connections, for HTTP and gRPC each."
+    "max_connections",
+    _Defaults.max_connections,
+    "Maximum number of connections, for each of HTTP and gRPC.",
 )
 _HOSTS = flags.DEFINE_list("allowed_hosts", [], "Accepted host names besides those of localhost.")
 _ORIGINS = flags.DEFINE_list(
     "allowed_origins", [], "Sites whose pages may send requests, such as https://example.org."
 )
 _BODY_MB = flags.DEFINE_integer(
-    "max_body_mb", _Defaults.max_body_bytes // _MB, "Maximum HTTP body, in MiB."
+    "max_body_mb", _Defaults.max_body_bytes // _MB, "Maximum size of an HTTP body, in MiB."
 )
 _MESSAGE_MB = flags.DEFINE_integer(
-    "max_message_mb", _Defaults.max_message_bytes // _MB, "Maximum gRPC message, in MiB."
+    "max_message_mb", _Defaults.max_message_bytes // _MB, "Maximum size of a gRPC message, in MiB."
 )
 _INPUT_MB = flags.DEFINE_integer(
-    "max_input_mb", _Defaults.max_input_bytes // _MB, "Maximum input of one request, in MiB."
+    "max_input_mb", _Defaults.max_input_bytes // _MB, "Maximum input size per request, in MiB."
 )
 _MAX_ROWS = flags.DEFINE_integer("max_rows", _Defaults.max_rows, "Maximum rows per request.")
 _MEMORY_MB = flags.DEFINE_integer(
@@ -81,7 +83,7 @@ _REQUEST_SECONDS = flags.DEFINE_float(
     "request_timeout", _Defaults.request_timeout, "Maximum seconds to answer a request."
 )
 _STOP_SECONDS = flags.DEFINE_float(
-    "stop_timeout", _Defaults.stop_timeout, "Maximum seconds for open requests after SIGTERM."
+    "stop_timeout", _Defaults.stop_timeout, "Maximum seconds to finish open requests after SIGTERM."
 )
 
 storage_flags(inputs=["saved_model"], local=["api_key_file"])

@@ -23,11 +23,11 @@ from mmv_tf.util.storage.urls import name_of
 from mmv_tf.util.storage.workspace import storage_flags
 
 _SERVER = flags.DEFINE_string(
-    "server", None, "Server URL, http://HOST:PORT or grpc://HOST:PORT.", required=True
+    "server", None, "Server URL: http://HOST:PORT or grpc://HOST:PORT.", required=True
 )
 _NAME = flags.DEFINE_string("model_name", "mmv", "Name of the model on the server.")
 _SAVED_MODEL = flags.DEFINE_string(
-    "saved_model", None, "Folder of the same model, to run locally.", required=True
+    "saved_model", None, "Folder with the same model, to be run locally.", required=True
 )
 _FILM = flags.DEFINE_string("video", None, "A video with audio to cut clips from.")
 _CLIPS = flags.DEFINE_integer("num_clips", 4, "Number of clips.", lower_bound=1)

@@ -27,23 +27,21 @@ from mmv_tf.util.configuration import entries_of
 from mmv_tf.util.storage.urls import name_of, path_of
 
 _load_config = command_line.define_config()
-_DATA = flags.DEFINE_string(
-    "data", "", "Folder of the shards, or its URL (the entry data.directory)."
-)
-_WORD_VECTORS = flags.DEFINE_string("word_vectors", "", "Word vectors (the entry word_vectors).")
+_DATA = flags.DEFINE_string("data", "", "Shard folder, or its URL (sets data.directory).")
+_WORD_VECTORS = flags.DEFINE_string("word_vectors", "", "Word vectors (sets word_vectors).")
 _INIT_FROM = flags.DEFINE_string(
     "init_from",
     "",
-    "Model whose weights to start from: a .keras file, a run's folder, a released file or a "
-    "published name (the entry init_from).",
+    "Model to take the initial weights from: a .keras file, a run's folder, a released file or a "
+    "published name (sets init_from).",
 )
 _PRINT_CONFIG = flags.DEFINE_bool(
     "print_config", False, "Print every entry of the configuration with its value, and stop."
 )
 _STRATEGY = flags.DEFINE_enum(
-    "strategy", None, STRATEGIES, "Distribution strategy (the entry strategy)."
+    "strategy", None, STRATEGIES, "Distribution strategy (sets strategy)."
 )
-_OUTPUT = flags.DEFINE_string("output", "", "Folder of the run, or its URL; required to train.")
+_OUTPUT = flags.DEFINE_string("output", "", "Run folder, or its URL; required for training.")
 
 
 def main(argv: list[str]) -> int:
@@ -62,7 +60,7 @@ def main(argv: list[str]) -> int:
         print("\n".join(entries_of(config)))
         return 0
     if not _OUTPUT.value:
-        raise command_line.UsageError("--output is missing; give the folder of the run.")
+        raise command_line.UsageError("--output is missing; give the run folder.")
     evaluate = None
     if config.training.evaluate_every_steps:
         evaluate = HeldOutRetrieval(
@@ -85,7 +83,7 @@ def main(argv: list[str]) -> int:
         print("This run is already finished.")
     if best_step is not None:
         taken = ", whose weights the model has" if config.training.stop_after else ""
-        print(f"The best {config.training.best_metric} is that of step {best_step:.0f}{taken}.")
+        print(f"The best {config.training.best_metric} is from step {best_step:.0f}{taken}.")
     print(f"The model is in {name_of(output)}.")
     return 0
 

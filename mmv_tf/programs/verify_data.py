@@ -22,21 +22,31 @@ from mmv_tf.util.storage.workspace import storage_flags
 
 _LIMITS = Limits()
 
-_DATA = flags.DEFINE_string("data", None, "Folder of the shards, or its URL.", required=True)
+_DATA = flags.DEFINE_string("data", None, "Shard folder, or its URL.", required=True)
 _RECORDS = flags.DEFINE_enum(
     "records", "mmv", sorted(KEY_MAPS), "Format of the records; only mmv has a manifest."
 )
-_FILES = flags.DEFINE_string("files", "*.tfrecord*", "Glob pattern of shards without a manifest.")
+_FILES = flags.DEFINE_string(
+    "files", "*.tfrecord*", "Glob pattern for shards that have no manifest."
+)
 _DECODE = flags.DEFINE_bool("decode", False, "Also decode every frame, which is slow.")
-_CHECKSUMS = flags.DEFINE_bool("checksums", True, "Also compare the manifest's SHA-256 sums.")
+_CHECKSUMS = flags.DEFINE_bool(
+    "checksums", True, "Also compare the files with the manifest's SHA-256 sums."
+)
 _OUTPUT = flags.DEFINE_string("output", None, "Results file (JSON).")
 _REPAIR = flags.DEFINE_bool("repair", False, "Write clean shards.")
-_REPAIRED = flags.DEFINE_string("repaired", None, "Folder of clean shards; default: DATA/repaired.")
+_REPAIRED = flags.DEFINE_string(
+    "repaired", None, "Folder for the clean shards; default: DATA/repaired."
+)
 _MAX_FRAME_PIXELS = flags.DEFINE_integer(
-    "max_frame_pixels", _LIMITS.frame_pixels, "Maximum pixels in an undamaged frame."
+    "max_frame_pixels",
+    _LIMITS.frame_pixels,
+    "Maximum pixels per frame; larger frames count as damaged.",
 )
 _MAX_CAPTION_BYTES = flags.DEFINE_integer(
-    "max_caption_bytes", _LIMITS.caption_bytes, "Maximum bytes in an undamaged caption."
+    "max_caption_bytes",
+    _LIMITS.caption_bytes,
+    "Maximum bytes per caption; longer captions count as damaged.",
 )
 _MAX_RECORD_BYTES = flags.DEFINE_integer(
     "max_record_bytes", _LIMITS.record_bytes, "Maximum bytes in a record; larger ones are not read."

@@ -41,7 +41,7 @@ def define_export_flags(title: str, signature: str) -> None:
     flags.DEFINE_integer(
         "jpeg_size",
         None,
-        "Side to which JPEG frames are resized, in pixels; default: as in training.",
+        "Side length, in pixels, to which JPEG frames are resized; default: as in training.",
     )
     flags.DEFINE_bool("checked", True, "Reject invalid input (NaN, out of range, no known word).")
     flags.DEFINE_string("title", title, "Title of the model card.")

@@ -156,8 +156,8 @@ def _license(metadata: Mapping[str, Any], details: CardDetails, facts: RunFacts 
     if facts is None:
         return inherited
     return (
-        f"{inherited}, the license of the weights that training started from; the exporter of "
-        "this model states no other."
+        f"{inherited}, the license of the weights that training started from; this model's "
+        "exporter did not state a different one."
     )
 
 
@@ -167,8 +167,9 @@ mmv_tf {__version__}; it loads with TensorFlow alone, see `example.py`. The file
 are in `SHA256SUMS`."""
 
 _LIMITS = """- Embeddings reflect the similarities in the model's training data, gaps and
-  biases included; they are no evidence about a person, and not for identifying or judging one.
-- Only English words of the vocabulary count; other words are dropped, and word order has no effect.
+  biases included. They are not evidence about a person; do not use them to identify or judge
+  anyone.
+- Only English words in the vocabulary count; other words are dropped, and word order has no effect.
   All sentences without a known word have the same embedding.
 - Clips, images and audio unlike the training data (other frame rates, sample rates,
   sizes) are embedded without a warning, and less accurately.
@@ -212,7 +213,7 @@ def _input_contract(contract: Mapping[str, Any]) -> str:
         rows.append(f"| `{name}` | {meaning} | {outputs} |")
     trained = ", ".join(f"{key} {value}" for key, value in contract["trained_at"].items())
     if trained:
-        rows.append(f"\nSizes are free; it was trained at: {trained}.")
+        rows.append(f"\nOther sizes are accepted; the model was trained at: {trained}.")
     return "\n".join(rows)
 
 

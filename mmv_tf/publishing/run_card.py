@@ -31,7 +31,7 @@ def data_section(facts: RunFacts) -> str:
     for entry in facts.data:
         name = entry.get("data_set") or entry["name"]
         splits = ", ".join(map(code, entry["splits"]))
-        lines.append(f"- {literal(name)}: {entry['clips']:,} clips of the split {splits}")
+        lines.append(f"- {literal(name)}: {entry['clips']:,} clips from the split {splits}")
         if "captions" in entry:
             lines.append(f"    - captions: {entry['captions']:,}")
         if "sources" in entry:
@@ -41,8 +41,8 @@ def data_section(facts: RunFacts) -> str:
                 "over all splits"
             )
         else:
-            lines.append("    - sources and hours: unknown, the run does not state them")
-        license_ = literal(entry.get("license") or "unknown, the manifest states none")
+            lines.append("    - sources and hours: unknown; the run does not state them")
+        license_ = literal(entry.get("license") or "unknown; the manifest states none")
         lines.append(f"    - license: {license_}")
     return "\n".join(lines) or "Unknown: the run does not state its data."
 
@@ -85,7 +85,7 @@ def _course(facts: RunFacts) -> Iterator[str]:
 def _machine(summary: Mapping[str, Any]) -> Iterator[str]:
     machine = summary.get("machine")
     if not machine:
-        yield "machine and time: unknown, the run does not state them"
+        yield "machine and time: unknown; the run does not state them"
         return
     accelerators = ", ".join(machine.get("accelerators", ())) or "no accelerator"
     yield (

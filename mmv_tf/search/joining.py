@@ -106,7 +106,7 @@ def join_indexes(
         skipped=tuple(skipped[name] for name in sorted(skipped) if name not in videos),
     )
     if repeated:
-        notes.append(f"in several indexes, taken once: {len(repeated)} videos")
+        notes.append(f"videos in several indexes, each taken once: {len(repeated)}")
     if different:
         notes.append(
             f"different files with the same name ({len(different)}), of which the newer is taken: "
@@ -156,7 +156,7 @@ def _check_same(first: Index, other: Index) -> None:
     if prints[0] != prints[1]:
         names = ["no classifier" if it.labels is None else it.labels.path for it in (one, two)]
         raise ValueError(
-            f"{where}: they have the labels of {names[0]} and of {names[1]}; build them again with "
+            f"{where}: they have labels from {names[0]} and from {names[1]}; build them again with "
             "the same --classifier."
         )
 

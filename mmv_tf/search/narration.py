@@ -143,7 +143,8 @@ class _Update:
         if found.left_out.total:
             first = next(iter(found.left_out.first.values()))
             self.report.notes.append(
-                f"{found.left_out.total} captions of {video.name} are left out; the first: {first}"
+                f"{found.left_out.total} captions of {video.name} are left out, the first because: "
+                f"{first}"
             )
         self.report.captioned.append(video.name)
         self._pending.append((video.name, found.captions, version))
@@ -185,8 +186,8 @@ class _Update:
         self._pending.append((video.name, transcript.captions, said))
         if transcript.damaged:
             self.report.notes.append(
-                f"{transcript.damaged} packets of the audio of {video.name} are damaged; words may "
-                "be missing from its transcript."
+                f"{transcript.damaged} audio packets in {video.name} are damaged; words may be "
+                "missing from its transcript."
             )
 
     def _set(self, name: str, said: Said | None) -> None:

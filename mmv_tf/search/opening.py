@@ -86,7 +86,7 @@ def _check_same(directory: pathlib.Path, embedder: Embedder, manifest: Manifest)
         raise ValueError(
             f"{directory}: the index was made with the model {manifest.model} "
             f"({manifest.fingerprint[:12]}{_opened(manifest.options)}); got {embedder.path} "
-            f"({embedder.fingerprint[:12]}{_opened(embedder.options)}). Vectors of different "
+            f"({embedder.fingerprint[:12]}{_opened(embedder.options)}). Vectors from different "
             "models can't be compared: use the index's model, another folder for the index, or "
             "--overwrite."
         )
@@ -129,14 +129,15 @@ def _check_labels(directory: pathlib.Path, labels: WindowLabels | None, manifest
     given = None if labels is None else labels.described
     if given is None and there is not None:
         raise ValueError(
-            f"{directory}: the index has the labels of {there.path}; give --classifier="
-            f"{there.path}, or --overwrite to build it again without labels."
+            f"{directory}: the index has the labels from {there.path}; give "
+            f"--classifier={there.path}, or --overwrite to build it again without labels."
         )
     if given is not None and (there is None or there.fingerprint != given.fingerprint):
-        other = "no labels" if there is None else f"the labels of another classifier ({there.path})"
+        other = "no labels" if there is None else f"labels from another classifier ({there.path})"
         raise ValueError(
             f"{directory}: the index has {other}, and its windows are not stored; give --overwrite "
-            f"to build it again with the labels of {given.path}, or another folder for the index."
+            f"to build it again with the labels from {given.path}, or another folder for the "
+            "index."
         )
 
 

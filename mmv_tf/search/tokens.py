@@ -31,7 +31,7 @@ def read_token(path: str | None, environment: Mapping[str, str] = os.environ) ->
         raise ValueError(f"{where}: expected a token on one line of ASCII, without spaces.")
     if len(token) < LEAST_CHARACTERS:
         raise ValueError(
-            f"{where}: the token has {len(token)} characters; expected {LEAST_CHARACTERS} or more, "
-            "such as from: openssl rand -hex 16"
+            f"{where}: the token has {len(token)} characters; expected {LEAST_CHARACTERS} or more; "
+            "create one, for example with: openssl rand -hex 16"
         )
     return token

@@ -102,7 +102,9 @@ def largest_difference(
                 )
             if value.dtype == object:
                 if not np.array_equal(found[name], value):
-                    raise ValueError(f"{signature}'s {name} has strings unlike the model's.")
+                    raise ValueError(
+                        f"{signature}'s {name} has strings that differ from the model's."
+                    )
                 continue
             # An embedding may be all zeros, such as for a sentence without a known word before
             # training.

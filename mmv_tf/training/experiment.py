@@ -263,4 +263,4 @@ def _extend(config: ml_collections.ConfigDict, place: RunPlace) -> None:
     logger.info("%s: extended from %d to %d steps.", directory, steps, config.training.steps)
     if finished:
         kept = run_folder.set_aside(directory, steps)
-        logger.info("The model of step %d is kept as %s.", steps, kept.name)
+        logger.info("The model from step %d is kept as %s.", steps, kept.name)

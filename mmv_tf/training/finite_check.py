@@ -55,7 +55,7 @@ class FiniteCheck:
             self._steps += 1
             self._in_a_row += 1
             message = (
-                f"{', '.join(wrong)} not finite at step {step}; "
+                f"Got values that are not finite at step {step}: {', '.join(wrong)}; "
                 f"{_suspects(batch, self._objective)}."
             )
             if self._in_a_row >= self._limit:

@@ -26,9 +26,9 @@ _COUNTS = {
     "text": ("num_captions", "captions"),
 }
 AUDIO_TEXT = (
-    "training.weights.at is above 0, but model.graph.audio_text is not set: audio would pass the "
-    "map into the text space in inference mode, without contributing to its statistics; set "
-    "model.graph.audio_text=True, or the weight to 0"
+    "training.weights.at is above 0, but model.graph.audio_text is not set: audio would pass "
+    "through the map into the text space in inference mode, without contributing to its "
+    "statistics; set model.graph.audio_text=True, or the weight to 0"
 )
 # A single clip is always ranked first.
 _LEAST_EVALUATED = 2
@@ -98,8 +98,8 @@ def _look(config: ml_collections.ConfigDict, setting: str, least: int) -> _Looke
             looked.problems.append(f"{config.directory}: no such directory; expected shards in it")
         elif least > 1:
             looked.problems.append(
-                f"{config.directory}: {config.records} records have no manifest, so no split can "
-                f"be held out of them; set {setting}"
+                f"{config.directory}: {config.records} records have no manifest, so no split of "
+                f"them can be held out; set {setting}"
             )
         return looked
     try:
@@ -165,12 +165,12 @@ def _start_problems(config: ml_collections.ConfigDict) -> list[str]:
         )
     if not config.data.num_frames:
         problems.append(
-            "data.num_frames is 0, which takes the clips' settings from the model in init_from, "
-            "but init_from is empty; set one of them"
+            "data.num_frames is 0, so the clips' settings come from the model in init_from, but "
+            "init_from is empty; set one of them"
         )
     if "video" not in config.model:
         problems.append(
-            "the model section has no video backbone, which takes the model from init_from, but "
+            "the model section has no video backbone, so the model comes from init_from, but "
             "init_from is empty; set one of them"
         )
     return problems

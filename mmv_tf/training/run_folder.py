@@ -239,8 +239,8 @@ def as_begun(
     if before is not None and by_default and mask not in before.get("training", {mask: ""}):
         former[f"training.{mask}"] = duplicates.NONE
         logger.info(
-            "%s holds a run of an earlier version, which did not mask duplicates, and resumes "
-            "without that (training.%s='none').",
+            "%s holds a run from an earlier version, which did not mask duplicates; it resumes "
+            "without masking (training.%s='none').",
             directory,
             mask,
         )

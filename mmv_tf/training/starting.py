@@ -143,7 +143,7 @@ def with_data_settings(
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
         raise ValueError(
-            "data.num_frames is 0, which takes the clips' settings from init_from, but "
+            "data.num_frames is 0, so the clips' settings come from init_from, but "
             f"{config.init_from or 'nothing'} does not specify {', '.join(missing)}; set "
             "data.num_frames, data.frame_rate, data.size and data.square_crop."
         )
@@ -197,7 +197,7 @@ def _like(source: EmbeddingGraph, config: ml_collections.ConfigDict) -> Embeddin
     if given:
         raise ValueError(
             f"model.{given[0]} is set without model.video: with init_from, describe all backbones, "
-            "or none to take those of its model."
+            "or none, to take those of its model."
         )
     _refuse_words(config, source)
     changes = ml_collections.ConfigDict(config.model.get("graph") or {}).to_dict()
@@ -285,7 +285,7 @@ def _check_modalities(model: EmbeddingGraph, pairs: Sequence[str], source: Any) 
 def _misfit(theirs: keras.layers.Layer | None, part: keras.layers.Layer) -> str | None:
     """Return why a part can't have the weights of another, or None if it can."""
     if theirs is None:
-        return "missing in the model of init_from"
+        return "missing from the model in init_from"
     found, wanted = _shapes(theirs), _shapes(part)
     if found == wanted:
         return None

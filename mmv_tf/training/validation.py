@@ -40,7 +40,7 @@ def steps_between(training: ml_collections.ConfigDict) -> int:
     if every < AUTOMATIC:
         raise ValueError(
             f"training.evaluate_every_steps is {every}; expected a number of steps, 0 for no "
-            f"evaluation or {AUTOMATIC} for about {_TIMES} in the run."
+            f"evaluation or {AUTOMATIC} for about {_TIMES} evaluations in the run."
         )
     return every if every != AUTOMATIC else max(1, math.ceil(training.steps / _TIMES))
 

@@ -97,9 +97,10 @@ def choose(arg: str, choices: Mapping[str, Sequence[str]]) -> dict[str, str]:
         kind = next((kind for kind, words in choices.items() if word in words), None)
         if kind is None or kind in found:
             every = "; ".join(" or ".join(words) for words in choices.values())
-            problem = "unknown" if kind is None else "a second word of its kind"
+            problem = "unknown" if kind is None else "a second word from its group"
             raise ValueError(
-                f"This config expects at most one of each of {every}; {word!r} is {problem}."
+                f"This config expects at most one word from each of these groups: {every}; "
+                f"{word!r} is {problem}."
             )
         found[kind] = word
     return {kind: found.get(kind, words[0]) for kind, words in choices.items()}

@@ -71,7 +71,7 @@ class Registry(Generic[_T]):
         if isinstance(name, str) and name in self._entries:
             return self._entries[name]
         near = difflib.get_close_matches(str(name), names, n=1)
-        guess = f"did you mean {near[0]!r}? All: " if near else "use one of "
+        guess = f"did you mean {near[0]!r}? The known names are " if near else "use one of "
         raise ValueError(f"{where or self.kind} is {name!r}; {guess}{', '.join(names)}.")
 
     def names(self) -> tuple[str, ...]:

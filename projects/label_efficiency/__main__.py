@@ -25,8 +25,10 @@ from projects.label_efficiency import report, study
 from projects.label_efficiency.tasks import ESC10
 
 _load_config = command_line.define_config(default="projects/label_efficiency/config.py")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.", required=True)
-_ESC10 = flags.DEFINE_string("esc10", None, "Folder of ESC-10; without it, only the world.")
+_OUTPUT = flags.DEFINE_string("output", None, "Results folder.", required=True)
+_ESC10 = flags.DEFINE_string(
+    "esc10", None, "ESC-10 folder; if omitted, only the narrated world is used."
+)
 
 
 def main(argv: list[str]) -> int:
@@ -37,13 +39,11 @@ def main(argv: list[str]) -> int:
     output = pathlib.Path(_OUTPUT.value)
     esc10 = None if _ESC10.value is None else pathlib.Path(_ESC10.value)
     if esc10 is not None and not esc10.is_dir():
-        raise command_line.UsageError(
-            f"--esc10: {esc10} is not a folder; pass the folder of ESC-10."
-        )
+        raise command_line.UsageError(f"--esc10: {esc10} is not a folder; pass the ESC-10 folder.")
     try:
         results = study.run(config, output, esc10, _show)
     except Preempted:
-        print("Stopped; repeat the command to continue.")
+        print("Stopped; rerun the command to resume.")
         return command_line.PREEMPTED
     table = report.report(results)
     files.write_text(table, output / "table.md")

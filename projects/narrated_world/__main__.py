@@ -26,7 +26,7 @@ from projects.narrated_world import comparison, tables
 from projects.narrated_world import images as images_lib
 
 _load_config = command_line.define_config(default="projects/narrated_world/config.py")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder of the results.", required=True)
+_OUTPUT = flags.DEFINE_string("output", None, "Results folder.", required=True)
 _IMAGES = flags.DEFINE_bool(
     "deflate", False, "Also deflate models and probe them on single frames."
 )
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     try:
         results = comparison.run(config, output, _report)
     except Preempted:
-        print("Stopped; repeat the command to resume.")
+        print("Stopped; rerun the command to resume.")
         return command_line.PREEMPTED
     table = tables.markdown(results)
     if "fac" in results["runs"] and len(results["runs"]) > 1:

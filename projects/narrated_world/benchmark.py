@@ -22,7 +22,7 @@ from mmv_tf.layers import LogMel, WordTokenizer
 from projects import narrated_world
 
 _CLIPS = flags.DEFINE_integer("batch_size", 256, "Clips per batch.", lower_bound=1)
-_ROUNDS = flags.DEFINE_integer("rounds", 5, "Measurements of each kind.", lower_bound=1)
+_ROUNDS = flags.DEFINE_integer("rounds", 5, "Number of measurements of each kind.", lower_bound=1)
 
 
 def main(argv: list[str]) -> None:

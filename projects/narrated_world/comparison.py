@@ -47,7 +47,8 @@ class Comparison:
         for name in self.config.run:
             if name not in self.config.variants:
                 raise ValueError(
-                    f"There is no variant {name!r} to run; there are {list(self.config.variants)}."
+                    f"There is no variant {name!r} to run; the variants are "
+                    f"{list(self.config.variants)}."
                 )
             candidates = self.config.variants[name].candidates
             if not 1 <= candidates <= self.config.world.candidates:

@@ -130,7 +130,7 @@ def _world(model: EmbeddingGraph) -> narrated_world.NarratedWorld:
     for name in ("size", "num_frames", "frame_rate"):
         if not model.metadata.get(name):
             raise ValueError(
-                f"The model's metadata lack {name!r}, so its clips can't be generated; add it to "
+                f"The model's metadata lacks {name!r}, so its clips can't be generated; add it to "
                 "the metadata in the model's config."
             )
         config[name] = type(config[name])(model.metadata[name])

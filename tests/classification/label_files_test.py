@@ -180,7 +180,7 @@ def test_too_few_examples(tmp_path):
     with pytest.raises(ValueError, match="'a' has only one example"):
         read_labels(path).check_trainable()
     path = table(tmp_path, "path,label,split\n0.wav,a,\n1.wav,a,\n2.wav,b,test\n")
-    with pytest.raises(ValueError, match="'b' has no clip for training"):
+    with pytest.raises(ValueError, match="'b' has no training clips"):
         read_labels(path).check_trainable()
     path = table(tmp_path, "path,label\n0.wav,a\n1.wav,a\n2.wav,\n")
     read_labels(path, multi_label=True).check_trainable()

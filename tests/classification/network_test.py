@@ -134,7 +134,7 @@ def test_a_video_file_has_the_mean_of_its_windows(model, tmp_path):
         ({"metadata": {**METADATA, "num_frames": 10**6}}, "num_frames is 1000000"),
         ({"metadata": {"num_frames": 4096, "frame_rate": 0.01}}, "windows of a file have 1.97e.11"),
         ({"metadata": {**METADATA, "source_sha256": 3}}, "source_sha256 is 3"),
-        ({"tower": keras.layers.Dense(3)}, "tower is a Dense; expected a backbone of audio"),
+        ({"tower": keras.layers.Dense(3)}, "tower is a Dense; expected a backbone for audio"),
     ],
 )
 def test_wrong_arguments(model, changes, message):

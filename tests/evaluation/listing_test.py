@@ -51,7 +51,7 @@ def test_ucf101s_groups_and_classes_are_read(tmp_path):
     assert listing.of(TEST)[1].labels == (1,)
     assert listing.of(TEST)[1].group == "v_Bowling_g02"
     (tmp_path / "ucfTrainTestlist" / "testlist02.txt").write_text("Chess/v_Chess_g01_c01.avi")
-    with pytest.raises(ValueError, match=r"with a class of classInd\.txt"):
+    with pytest.raises(ValueError, match=r"with a class from classInd\.txt"):
         read_listing("ucf101", tmp_path, None, "2")
 
 
@@ -111,7 +111,7 @@ def test_image_folders_need_both_parts(tmp_path):
     (data / "val" / "red").rename(data / "val" / "purple")
     with pytest.raises(ValueError, match="unknown class 'purple'"):
         read_listing("image_folder", data, None, "val")
-    with pytest.raises(ValueError, match="needs a folder train"):
+    with pytest.raises(ValueError, match="needs a train folder"):
         read_listing("image_folder", data / "train", None, "val")
 
 

@@ -265,7 +265,7 @@ def test_tricks_are_refused(case, file):
 def test_a_declared_size_is_compared_with_the_file(opcode, file):
     long = opcode in (b"\x8e", b"\x96", b"\x8d")
     size = struct.pack("<Q", 10 << 30) if long else struct.pack("<I", 3 << 30)
-    refused(file(b"\x80\x05" + opcode + size + b"abc."), r"bytes are declared, \d+ are left")
+    refused(file(b"\x80\x05" + opcode + size + b"abc."), r"bytes are declared, but \d+ are left")
 
 
 def test_a_declared_frame_too(file):
@@ -279,7 +279,7 @@ def test_a_declared_shape_is_compared_with_the_bytes(shape, file):
     new = pickletools.optimize(pickle.dumps(shape, protocol=2))[2:-1]
     assert data.count(b"K\x01K\x01\x85") == 1
     changed = data[:2] + data[11:].replace(b"K\x01K\x01\x85", b"K\x01" + new)
-    refused(file(changed), "bytes, but 4 are there|shape")
+    refused(file(changed), "bytes, but there are 4|shape")
 
 
 def test_a_file_cut_anywhere_is_refused(file):

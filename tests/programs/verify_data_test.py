@@ -38,7 +38,7 @@ def test_shards_of_other_tools_are_met_with_the_flag_that_reads_them(tmp_path):
     (data.directory / "manifest.json").unlink()
     done = run(f"--data={data.directory}")
     assert done.returncode == 1
-    assert "for records of other tools set records=dmvr or " in done.stderr
+    assert "for records from other tools, set records=dmvr or " in done.stderr
     done = run(f"--data={data.directory}", "--records=dmvr")
     assert done.returncode == 0, done.stderr
     assert "all: 2 of 2 records are good" in done.stdout

@@ -60,7 +60,7 @@ def run(tmp_path):
 def test_the_card_says_data_steps_machine_and_settings(run):
     text = card(run)
     data = section(text, "Training data")
-    assert "- shards: 1,200 clips of the split `train`" in data
+    assert "- shards: 1,200 clips from the split `train`" in data
     assert "captions: 900" in data and "3 files, 1.50 hours in total" in data
     assert "license: unknown" in data
     course = section(text, "Training")
@@ -114,7 +114,7 @@ def test_results_are_those_of_this_model(run):
 def test_a_run_of_an_earlier_version_says_what_it_knows(run):
     (run / "training.json").unlink()
     data = section(card(run), "Training data")
-    assert "9 clips of the split `train`, `dev`" in data and "hours: unknown" in data
+    assert "9 clips from the split `train`, `dev`" in data and "hours: unknown" in data
     assert "machine and time: unknown" in section(card(run), "Training")
     (run / "data.json").unlink()
     assert "Unknown: the run does not state its data" in section(card(run), "Training data")
@@ -189,7 +189,7 @@ def test_a_real_run_leaves_what_a_card_says(prepared, tmp_path):
     clips = manifest["splits"]["train"]["num_examples"]
     read = [source for source in manifest["sources"] if source["clips"]]
     hours = sum(source["seconds"] for source in read) / 3600
-    assert f"{clips} clips of the split `train`" in data
+    assert f"{clips} clips from the split `train`" in data
     assert f"{len(read)} files, {hours:,.2f} hours in total" in data
     course = section(text, "Training")
     assert "step of these weights: 6" in course and "unknown" not in course

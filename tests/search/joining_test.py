@@ -148,7 +148,7 @@ def test_an_index_can_be_merged_into_itself(tmp_path):
     with pytest.raises(ValueError, match="there is an index already; give --overwrite"):
         join_indexes([out, more], out)
     report = join_indexes([out, more, out], out, overwrite=True)
-    assert report.notes == ["in several indexes, taken once: 1 videos"]
+    assert report.notes == ["videos in several indexes, each taken once: 1"]
     assert contents(out).keys() == {"a.mp4", "b.mp4"}
 
 
@@ -181,7 +181,7 @@ def test_indexes_that_do_not_fit(tmp_path, changes, message):
 def test_labels_of_another_classifier(tmp_path):
     one = make(tmp_path / "one", ["a.mp4"])
     two = make(tmp_path / "two", [], labels=LABELS)
-    with pytest.raises(ValueError, match=r"no classifier and of /c\.keras"):
+    with pytest.raises(ValueError, match=r"no classifier and from /c\.keras"):
         join_indexes([one, two], tmp_path / "out")
 
 

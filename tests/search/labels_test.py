@@ -110,10 +110,10 @@ def test_updates_keep_the_labels(labeled, embedder, tmp_path):
         labeled / "videos", labeled / "video", embedder, options=HERE, labels=labels
     )
     assert len(report.unchanged) == 2
-    with pytest.raises(ValueError, match=r"the index has the labels of .*give --classifier="):
+    with pytest.raises(ValueError, match=r"the index has the labels from .*give --classifier="):
         update_index(labeled / "videos", labeled / "video", embedder, options=HERE)
     other = WindowLabels.load(labeled / "audio.keras", embedder.windows)
-    with pytest.raises(ValueError, match=r"labels of another classifier .*give --overwrite"):
+    with pytest.raises(ValueError, match=r"labels from another classifier .*give --overwrite"):
         update_index(labeled / "videos", labeled / "video", embedder, options=HERE, labels=other)
 
 

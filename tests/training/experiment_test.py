@@ -111,7 +111,7 @@ def test_a_run_of_an_earlier_version_goes_on_without_what_it_lacked(
     (run / "config.json").write_text(json.dumps(settings))
     for _ in range(2):  # it is still of that version afterwards
         assert experiment.run(config, run) == {}
-        assert "which did not mask duplicates, and resumes without" in caplog.text
+        assert "which did not mask duplicates; it resumes without" in caplog.text
         caplog.clear()
         assert json.loads((run / "config.json").read_text()) == settings
     other = config.copy_and_resolve_references().unlock()

@@ -90,7 +90,7 @@ def test_modalities_that_no_clip_has(tmp_path, folders):
 
 def test_records_of_others_are_not_evaluated(folders):
     entry = {"directory": str(folders), "records": "dmvr", "weight": 1.0}
-    with pytest.raises(ValueError, match="dmvr records have no manifest, so no split can be held"):
+    with pytest.raises(ValueError, match="dmvr records have no manifest, so no split of them"):
         check(config(folders, **{"data.mixture": (entry,)}))
     preflight.check(config(folders, **{"data.mixture": (entry,)}))
     gone = {**entry, "directory": str(folders / "gone")}

@@ -151,7 +151,7 @@ def test_a_backbone_that_the_source_lacks_is_listed(config, source, tmp_path):
     )  # fmt: skip
     training.save_model(without, tmp_path / "vt.keras")
     config.init_from = str(tmp_path / "vt.keras")
-    with pytest.raises(ValueError, match="audio: missing in the model of init_from"):
+    with pytest.raises(ValueError, match="audio: missing from the model in init_from"):
         make(config)
 
 

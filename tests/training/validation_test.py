@@ -43,7 +43,7 @@ def test_when_it_is_due(every, steps, expected):
 
 def test_a_wrong_interval_is_refused():
     settings = linear_world.settings(evaluate_every_steps=-2)
-    with pytest.raises(ValueError, match=r"evaluate_every_steps is -2; .* or -1 for about 10"):
+    with pytest.raises(ValueError, match=r"steps is -2; .* or -1 for about 10 evaluations"):
         validation.steps_between(settings)
 
 

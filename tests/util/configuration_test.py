@@ -119,7 +119,7 @@ def test_a_configuration_s_argument_is_words(arg, found):
     assert tuple(choose(arg, kinds).values()) == found
     for wrong, problem in (("gren", "'gren' is unknown"), ("red,blue", "'blue' is a second word")):
         with pytest.raises(
-            ValueError, match=f"one of each of red or blue; large or small; {problem}"
+            ValueError, match=f"each of these groups: red or blue; large or small; {problem}"
         ):
             choose(wrong, kinds)
 

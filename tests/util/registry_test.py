@@ -30,7 +30,9 @@ def test_a_part_is_found_by_its_name(animals):
 
 
 def test_a_misspelled_name_is_told_the_nearest_and_all(animals):
-    message = r"^animal is 'rabit'; did you mean 'rabbit'\? All: butterfly, rabbit\.$"
+    message = (
+        r"^animal is 'rabit'; did you mean 'rabbit'\? The known names are butterfly, rabbit\.$"
+    )
     with pytest.raises(ValueError, match=message):
         animals[0].get("rabit")
 

@@ -146,7 +146,7 @@ def oddity(start: float, end: float | None, text: str) -> tuple[str, str] | None
         reason = "captions_without_length" if end == start else "captions_of_negative_length"
         return (
             reason,
-            f" ends at {end:g} s and starts at {start:g} s; expected an end after the start",
+            f" ends at {end:g} s but starts at {start:g} s; expected an end after the start",
         )
     if len(text) > MAX_CHARACTERS:
         return (

@@ -56,7 +56,7 @@ def listed_seconds(text: str, where: str) -> float:
         seconds = math.nan
     if not (seconds >= 0 and math.isfinite(seconds)):
         raise ValueError(
-            f"{where}: got the time {text[:40]!r}; expected seconds of 0 or more or "
+            f"{where}: got the time {text[:40]!r}; expected seconds (0 or more) or "
             "hours:minutes:seconds; correct that line."
         )
     return seconds

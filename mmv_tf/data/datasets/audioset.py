@@ -90,8 +90,8 @@ def _trimmed_names(youtube_id: str, start: float, end: float) -> tuple[str, ...]
 
 
 def _class_names(folder: Folder) -> dict[str, str]:
-    """Return display names by mid, in the order of the class ids."""
-    path = folder.find(("class_labels_indices.csv", "ontology.json"), "list of classes")
+    """Return display names by mid, in order of the class ids."""
+    path = folder.find(("class_labels_indices.csv", "ontology.json"), "class list")
     if path.suffix == ".csv":
         rows = sorted(
             (tables.number(row["index"], path, where), row["mid"], row["display_name"])

@@ -157,8 +157,8 @@ def _narrations(
     if len(lists) < len(_LISTS) or len(set(lengths)) > 1:
         left_out.add(
             "captions_in_lists_of_unequal_length",
-            f"{path}: the captions of {key} are not lists start, end and text of equal length; "
-            "download them again.",
+            f"{path}: the captions of {key} are not three lists (start, end and text) of equal "
+            "length; download them again.",
             max(lengths, default=0) or 1,
         )
         return (), left_out

@@ -19,7 +19,7 @@ def read(folder: Folder) -> Published:
     tested = next((name for name in _TESTED if name in folder.subfolders), None)
     if "train" not in folder.subfolders or tested is None:
         raise ValueError(
-            f"{directory} needs a folder train and one of val, validation or test, each with one "
+            f"{directory} needs a train folder and one of val, validation or test, each with one "
             f"subfolder per class; it has {list(folder.subfolders)}."
         )
     classes = tuple(

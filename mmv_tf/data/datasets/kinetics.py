@@ -43,7 +43,8 @@ def read(folder: Folder) -> Published:
             entry = _entry(row, split, start, end)
             if entry.entry_id in entries:
                 raise ValueError(
-                    f"{path}, {where}: {entry.entry_id} is listed twice; use one release's lists."
+                    f"{path}, {where}: {entry.entry_id} is listed twice; use the lists from one "
+                    "release."
                 )
             entries[entry.entry_id] = entry
     labels = {label for entry in entries.values() for label in entry.labels}

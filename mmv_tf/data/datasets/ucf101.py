@@ -35,7 +35,7 @@ def read(folder: Folder) -> Published:
             label = name.split("/")[0]
             if label not in classes:
                 raise ValueError(
-                    f"{path}, {where}: got {line!r}; expected CLASS/FILE with a class of "
+                    f"{path}, {where}: got {line!r}; expected CLASS/FILE with a class from "
                     "classInd.txt; use the list as it was published."
                 )
             stem = pathlib.PurePosixPath(name).stem

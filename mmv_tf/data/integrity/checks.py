@@ -232,7 +232,7 @@ def check_audio(subject: CheckInput) -> list[str]:
     if not finite.all():
         bad = np.flatnonzero(~finite)
         raise CheckFailed(
-            AUDIO_NOT_FINITE, f"{len(bad)} samples, of which the first is sample {bad[0]}"
+            AUDIO_NOT_FINITE, f"{len(bad)} samples, the first of which is sample {bad[0]}"
         )
     loudest = float(np.abs(waveform).max())
     if loudest > _LOUDEST:

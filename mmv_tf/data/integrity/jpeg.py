@@ -63,7 +63,7 @@ def read_jpeg_header(data: bytes) -> JpegHeader | JpegProblem:
             continue
         (length,) = struct.unpack_from(">H", marker, 2)
         if kind in _OTHER_FRAMES:
-            return JpegProblem(UNSUPPORTED_JPEG, f"its coding has the marker FF{kind:02X}")
+            return JpegProblem(UNSUPPORTED_JPEG, f"its frame marker is FF{kind:02X}")
         if kind in _FRAMES:
             frame = data[place + 4 : place + 10]
             if len(frame) < 6:

@@ -156,7 +156,10 @@ class JoinFinder:
         if self._step >= 0.0 or self.at_end() or all(t.jumped for t in self._tracks.values()):
             return None
         kind = next(self._kinds[index] for index, t in self._tracks.items() if t.jumped)
-        return f"the timestamps of its {kind} jump back by {-self._step:.1f} s and others do not"
+        return (
+            f"the timestamps of its {kind} jump back by {-self._step:.1f} s, but those of other "
+            "tracks do not"
+        )
 
     def byte(self) -> int:
         """Return the byte where the next piece begins.

@@ -156,7 +156,7 @@ def add_clips(
             plan.dropped["clips_too_long"] += 1
             report.fail(
                 TOO_LONG,
-                f"a clip of {(span.end_ms - span.start_ms) / 1000:.0f} s makes a record of more "
+                f"a clip of {(span.end_ms - span.start_ms) / 1000:.0f} s makes a record larger "
                 f"than {MAX_RECORD_BYTES >> 20} MB; cut by window, or list shorter clips",
             )
             continue

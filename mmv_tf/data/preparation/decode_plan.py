@@ -143,7 +143,7 @@ def record_outcomes(plan: Plan, outcomes: Outcomes, settings: Settings) -> None:
         if failures:
             _note_failures(report, [failure for _, failure in failures], clips)
         elif not report.clips:
-            report.fail(TOO_SHORT, "the frame size changes in each of its clips")
+            report.fail(TOO_SHORT, "the frame size changes within each of its clips")
         elif (
             report.status == OK
             and units[0].info.has_audio
@@ -154,14 +154,14 @@ def record_outcomes(plan: Plan, outcomes: Outcomes, settings: Settings) -> None:
     plan.units = kept
     if not plan.units:
         raise ValueError(
-            f"None of the {len(plan.reports)} sources could be decoded; the first: "
+            f"None of the {len(plan.reports)} sources could be decoded; the first failed because: "
             f"{plan.reports[0].reason}."
         )
 
 
 def _note_failures(report: SourceReport, failures: Sequence[Failure], clips: int) -> None:
     """Record in a source's report that some of its clips failed."""
-    reason = f"{len(failures)} blocks lost, the first: {failures[0].reason}"
+    reason = f"{len(failures)} blocks lost, the first because: {failures[0].reason}"
     few = clips - report.clips <= MOST_DAMAGED_SHARE * clips
     if few and failures[0].status == CORRUPT:
         report.reason = "; ".join(filter(None, (report.reason, reason)))

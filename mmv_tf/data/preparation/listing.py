@@ -113,7 +113,7 @@ def _source(
     if len(captions) > 1:
         raise ValueError(
             f"{listing}: {file} has the caption files {', '.join(sorted(map(str, captions)))}; "
-            "expected only one; correct the column captions."
+            "expected only one; correct the captions column."
         )
     given = next(iter(captions), None)
     beside, left_out = captions_beside(target, known)

@@ -82,8 +82,9 @@ class OutputFolder:
             if was.get(name) != value
         ]
         raise ValueError(
-            f"{place}: has data with {', '.join(differing) or 'other videos, captions or versions'}"
-            "; choose another --output, or pass --overwrite to replace it."
+            f"{place}: holds data prepared with "
+            f"{', '.join(differing) or 'other videos, captions or versions'}; choose another "
+            "--output, or pass --overwrite to replace it."
         )
 
     def _names(self) -> dict[str, int | None]:
@@ -149,9 +150,9 @@ class OutputFolder:
         free = shutil.disk_usage(self.folder.path).free
         if free < need:
             raise ValueError(
-                f"{self.folder.place}: about {need / 1e9:.2f} GB are needed, but {free / 1e9:.2f} "
-                "GB are free; free up space, or choose another --output, a lower --frame_rate or "
-                "a smaller --short_side."
+                f"{self.folder.place}: about {need / 1e9:.2f} GB are needed, but only "
+                f"{free / 1e9:.2f} GB are free; free up space, or choose another --output, a lower "
+                "--frame_rate or a smaller --short_side."
             )
 
     @contextlib.contextmanager

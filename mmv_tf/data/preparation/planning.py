@@ -81,7 +81,7 @@ def plan_clips(
             report.fail(NO_CAPTIONS, "no caption file found")
     if not plan.units and len(probes) == len(sources):
         raise ValueError(
-            f"None of the {len(sources)} sources yields a clip; the first: {reports[0].path}: "
+            f"None of the {len(sources)} sources yields a clip; the first is {reports[0].path}: "
             f"{reports[0].status} ({reports[0].reason})."
         )
     plan.labels = _class_ids(plan, class_names)
@@ -180,7 +180,7 @@ def _check_ids(plan: Plan) -> None:
             example_id = clip.span.example_id
             if example_id in seen:
                 raise ValueError(
-                    f"The example id {example_id!r} belongs to a clip of {seen[example_id]} and to "
-                    f"one of {unit.source.path}; give each clip its own id."
+                    f"The example id {example_id!r} belongs to a clip from {seen[example_id]} and "
+                    f"to one from {unit.source.path}; give each clip its own id."
                 )
             seen[example_id] = str(unit.source.path)

@@ -69,8 +69,8 @@ def time_blocks(
         )
     if not pattern or not all(pattern):
         raise ValueError(
-            f"The split pattern is {list(pattern)}; name a split in each place, for example "
-            "train,train,test."
+            f"The split pattern is {list(pattern)}; expected a split name in each position, for "
+            "example train,train,test."
         )
     duration = math.floor(duration * 1000) / 1000
     count = max(1, round(duration / block_seconds))

@@ -38,8 +38,8 @@ def transcribed(
                 source = dataclasses.replace(source, narrations=transcript.captions)
                 if transcript.damaged:
                     notes.append(
-                        f"{transcript.damaged} packets of the audio of {source.media_id} are "
-                        "damaged; words may be missing from its transcript."
+                        f"{transcript.damaged} audio packets in {source.media_id} are damaged; "
+                        "words may be missing from its transcript."
                     )
         result.append(source)
     return result, notes

@@ -58,7 +58,7 @@ def parts_of(config: ml_collections.ConfigDict) -> list[Part]:
             else:
                 raise ValueError(
                     f"An entry of data.mixture sets {name!r}; expected 'weight', 'evaluate_split' "
-                    f"or a setting of the reader: {', '.join(sorted(own))}."
+                    f"or a reader setting: {', '.join(sorted(own))}."
                 )
         weight = float(extra[_WEIGHT])
         if not weight > 0:
@@ -150,7 +150,8 @@ def mix_batches(
     if min(sizes) < 1:
         raise ValueError(
             f"A batch of {batch_size} with the weights {list(weights)} would have {sizes} examples "
-            "of each data set; expected at least one of each: raise the batch size or a weight."
+            "from the data sets; expected at least one from each; raise the batch size or a "
+            "weight."
         )
     parts = [
         dataset.batch(size, drop_remainder=True)

@@ -189,8 +189,8 @@ def config_for_network(
     missing = [key for key in METADATA_KEYS if key not in metadata]
     if missing:
         raise ValueError(
-            f"The model's metadata lack {', '.join(missing)}, needed to read videos for the model; "
-            "set them in model.metadata."
+            f"The model's metadata lacks {', '.join(missing)}, needed to read videos for the "
+            "model; set them in model.metadata."
         )
     config = default_config()
     config.update({key: metadata[key] for key in METADATA_KEYS})

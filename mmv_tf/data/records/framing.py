@@ -192,7 +192,8 @@ def _read_record(file: BinaryIO, offset: int, size: int, max_bytes: int) -> Reco
     end = offset + HEADER_BYTES + length + FOOTER_BYTES
     if end > size:
         return gap(
-            TRUNCATED, f"the record has {length} bytes, but the file ends {end - size} sooner"
+            TRUNCATED,
+            f"the record has {length} bytes, but the file ends {end - size} bytes too early",
         )
     if length > max_bytes:
         return gap(

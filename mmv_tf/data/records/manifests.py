@@ -151,9 +151,9 @@ def read_manifest(directory: str | pathlib.Path) -> dict[str, Any]:
     except FileNotFoundError:
         if any(path.parent.glob("*.tfrecord*")):
             raise ValueError(
-                f"{where}: no such file, but there are shards; for records of other tools set "
-                "records=dmvr or records=mediasequence, otherwise run "
-                "'mmv prepare_data' again as before."
+                f"{where}: no such file, but there are shards; for records from other tools, set "
+                "records=dmvr or records=mediasequence; otherwise, run the same 'mmv prepare_data' "
+                "command again."
             ) from None
         raise ValueError(
             f"{where}: no such file; expected a directory of prepared data; make it with "

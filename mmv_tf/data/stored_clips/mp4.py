@@ -101,7 +101,7 @@ def read_mp4(data: bytes) -> Mp4:
         if kind == b"trak":
             handler, track = _track(data, span)
             if handler in tracks:
-                raise Mp4Error(UNSUPPORTED_MP4, f"it has several tracks of {_name(handler)}")
+                raise Mp4Error(UNSUPPORTED_MP4, f"it has several tracks of type {_name(handler)}")
             tracks[handler] = track
     if not tracks:
         raise Mp4Error(UNSUPPORTED_MP4, "it has no tracks")
@@ -144,7 +144,7 @@ def _boxes(data: bytes, start: int, end: int) -> list[tuple[bytes, _Span]]:
         if not 8 <= size <= end - start:
             raise Mp4Error(
                 TRUNCATED_MP4,
-                f"a box at byte {start} states {size} bytes, but {end - start} are left",
+                f"a box at byte {start} states {size} bytes, but only {end - start} are left",
             )
         found.append((kind, (start + 8, start + size)))
         start += size
@@ -177,7 +177,7 @@ def _name(kind: bytes) -> str:
 def _numbers(data: bytes, span: _Span, form: str, at: int = 0) -> tuple[Any, ...]:
     """Unpack numbers at an offset in a box."""
     if span[0] + at + struct.calcsize(form) > span[1]:
-        raise Mp4Error(TRUNCATED_MP4, f"a box ends at byte {span[1]}")
+        raise Mp4Error(TRUNCATED_MP4, f"a box ends too early, at byte {span[1]}")
     return struct.unpack_from(form, data, span[0] + at)
 
 
@@ -186,7 +186,7 @@ def _rows(data: bytes, span: _Span, columns: int, at: int = 4) -> np.ndarray:
     (count,) = _numbers(data, span, ">I", at)
     first = span[0] + at + 4
     if count * columns * 4 > span[1] - first:
-        raise Mp4Error(TRUNCATED_MP4, f"a table states {count} rows, more than there are bytes")
+        raise Mp4Error(TRUNCATED_MP4, f"a table states {count} rows, more than its bytes can hold")
     table = np.frombuffer(data, ">u4", count * columns, first)
     return table.astype(np.int64).reshape(count, columns)
 
@@ -196,7 +196,7 @@ def _track(data: bytes, span: _Span) -> tuple[bytes, Track]:
     media = _child(data, span, b"mdia")
     _, handler = _numbers(data, _child(data, media, b"hdlr"), ">I4s", 4)
     if handler not in (_VIDEO, _SOUND):
-        raise Mp4Error(UNSUPPORTED_MP4, f"it has a track of {_name(handler)}")
+        raise Mp4Error(UNSUPPORTED_MP4, f"it has a track of type {_name(handler)}")
     header = _child(data, media, b"mdhd")
     (version,) = _numbers(data, header, ">B")
     (timescale,) = _numbers(data, header, ">I", 12 if version == 0 else 20)
@@ -291,7 +291,9 @@ def _coding(data: bytes, box: _Span, handler: bytes) -> tuple[str, bytes, int, i
     """Return a track's codec, its setup data, and the width and height of its frames."""
     entries = _boxes(data, box[0] + 8, box[1])
     if len(entries) != 1:
-        raise Mp4Error(UNSUPPORTED_MP4, f"a track has {len(entries)} sample descriptions")
+        raise Mp4Error(
+            UNSUPPORTED_MP4, f"a track has {len(entries)} sample descriptions instead of one"
+        )
     (kind, span) = entries[0]
     if (handler, kind) == (_VIDEO, b"avc1"):
         width, height = _numbers(data, span, ">HH", 24)

@@ -44,8 +44,9 @@ def define_transcription_flags() -> None:
             None,
             "transcribe",
             None,
-            f"Transcribe films without captions with Whisper: --transcribe ({DEFAULT_MODEL}) or "
-            "--transcribe=MODEL, a name or a folder in CTranslate2 format.",
+            "Use Whisper to transcribe films that have no captions: --transcribe uses the model "
+            f"{DEFAULT_MODEL}, --transcribe=MODEL another one (a name, or a folder in CTranslate2 "
+            "format).",
         )
     )
     flags.DEFINE_string(
@@ -54,7 +55,7 @@ def define_transcription_flags() -> None:
     flags.DEFINE_string(
         "transcripts",
         None,
-        "Folder in which transcripts are kept; default: the folder transcripts in the output.",
+        "Folder for transcripts; default: a folder named transcripts in the output.",
     )
     storage_flags(inputs=["transcribe"], local=["transcripts"])
 

@@ -55,7 +55,7 @@ class FasterWhisper:
         except Exception as error:
             raise ValueError(
                 f"The Whisper model {model!r} can't be loaded ({error}); the first use of a name "
-                "needs network access; otherwise, give a folder."
+                "needs network access; if there is none, give a folder."
             ) from error
         # The weights behind a name could change online, but rarely; those in a folder more easily.
         identity = file_sha256(folder / _WEIGHTS)[:16] if folder.is_dir() else model

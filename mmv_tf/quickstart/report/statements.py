@@ -59,7 +59,7 @@ def verdicts(results: dict[str, Any]) -> list[str]:
     for name, metrics in results["retrieval"].items():
         title = f"{DIRECTIONS[name]}:"
         if "p_value_blocks" not in metrics:
-            found.append(f"{title} with a single block of time, scenes can't be tested.")
+            found.append(f"{title} with a single time block, scenes can't be tested.")
             continue
         scene, clip = metrics["p_value_blocks"], metrics["p_value_within_blocks"]
         if scene >= _LEVEL:

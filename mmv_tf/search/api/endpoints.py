@@ -139,14 +139,16 @@ _PAGE = {
 }
 
 ENDPOINTS = (
-    Endpoint("index", "GET", "/index", "Content of the index, and supported queries.", _INDEX),
+    Endpoint(
+        "index", "GET", "/index", "The contents of the index, and the supported queries.", _INDEX
+    ),
     Endpoint(
         "search",
         "POST",
         "/search",
-        "Moments for one or several queries together, best first. A query has one of text, upload "
-        "(an id from POST /uploads) and moment (more like it), and a weight; a weight below 0 "
-        "avoids what the query matches.",
+        "Moments that match one or several queries together, best first. A query has exactly one "
+        "of text, upload (an id from POST /uploads) and moment (to find more like it), and a "
+        "weight; a weight below 0 avoids what the query matches.",
         _MOMENTS,
         body=_SEARCH,
         errors=(404, 413, 415, 422),
@@ -159,7 +161,7 @@ ENDPOINTS = (
         _MOMENTS,
         query={
             "q": Parameter(str, "The sentence.", required=True),
-            "within": Parameter(str, "What to search: see within of GET /index."),
+            "within": Parameter(str, "What to search: see within in GET /index."),
             **_PAGE,
             "group": Parameter(str, "Group by film.", ("film",)),
             "min_score": Parameter(float, "Minimum confidence, 0 to 1."),
@@ -171,8 +173,8 @@ ENDPOINTS = (
         "POST",
         "/uploads",
         "Keeps an image, a clip or audio in memory to search for: the body is the file. The header "
-        "X-Filename may contain its name, percent-encoded. The oldest uploads are dropped for new "
-        "ones.",
+        "X-Filename may contain its name, percent-encoded. The oldest uploads are dropped to make "
+        "room for new ones.",
         {"id": str, "kind": str, "name": str},
         body=RAW,
         errors=(413, 415, 422),
@@ -190,8 +192,8 @@ ENDPOINTS = (
             "file": Parameter(str, "Only files whose names contain this."),
             "min_seconds": Parameter(float, "Only videos of at least this length."),
             "max_seconds": Parameter(float, "Only videos of at most this length."),
-            "after": Parameter(str, "Only files of this date or later, such as 2026-01-31."),
-            "before": Parameter(str, "Only files of this date or earlier."),
+            "after": Parameter(str, "Only files from this date or later, such as 2026-01-31."),
+            "before": Parameter(str, "Only files from this date or earlier."),
             "state": Parameter(str, "Only files in this state.", ("indexed", "skipped")),
         },
     ),

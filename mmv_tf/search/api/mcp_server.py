@@ -102,8 +102,8 @@ def make_server(searcher: Searcher, decoder: Decoder, clips: pathlib.Path) -> MC
         mode: Annotated[
             Literal["exact", "copy"],
             Field(
-                description="exact: from its start to its end, re-encoded; copy: fast, from the "
-                "last key frame before it."
+                description="exact: from its start to its end, re-encoded; copy: fast, starting at "
+                "the last key frame before it."
             ),
         ] = "exact",
     ) -> dict[str, Any]:

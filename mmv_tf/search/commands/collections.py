@@ -23,7 +23,7 @@ def define_merge() -> None:
     """Merge indexes, such as the shares of several machines, into one: merge --index=OUT IN ..."""
     flags.DEFINE_string("index", None, "Folder of the new index.", required=True)
     flags.DEFINE_integer(
-        "faiss_above", 300_000, "Minimum number of windows to use FAISS; -1: never."
+        "faiss_above", 300_000, "Minimum number of windows for FAISS to be used; -1: never."
     )
     flags.DEFINE_bool("overwrite", False, "Replace an existing index.")
     flags.DEFINE_bool("json", False, "Print the report as JSON.")
@@ -49,7 +49,7 @@ def merge(argv: list[str]) -> None:
 
 def define_export() -> None:
     """Write the vectors of an index to a Parquet file or a vector database."""
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("index", None, "Index folder.", required=True)
     flags.DEFINE_string("output", None, "The Parquet file to write.")
     flags.DEFINE_enum("store", None, ["qdrant", "pgvector"], "The database to write to.")
     flags.DEFINE_string(

@@ -16,7 +16,7 @@ FLAGS = flags.FLAGS
 
 def define_serve() -> None:
     """Serve the search page, by default on localhost only."""
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("index", None, "Index folder.", required=True)
     flags.DEFINE_string("model", None, "The model; default: the index's model.")
     flags.DEFINE_string("host", "127.0.0.1", "Address to listen on.")
     flags.DEFINE_integer("http_port", 8600, "HTTP port; 0: any free port.")
@@ -29,7 +29,8 @@ def define_serve() -> None:
     flags.DEFINE_string(
         "token_file",
         None,
-        "A file with the token that requests must send; default: the variable MMV_SEARCH_TOKEN.",
+        "A file with the token that requests must send; default: the environment variable "
+        "MMV_SEARCH_TOKEN.",
     )
     flags.DEFINE_bool("everybody", False, "Allow a --host on which others can watch the videos.")
     storage_flags(inputs=["index"], models=["model"], local=["token_file"])
@@ -61,7 +62,7 @@ def serve(argv: list[str]) -> None:
 
 def define_mcp() -> None:
     """Serve agents with the Model Context Protocol, over standard input and output."""
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("index", None, "Index folder.", required=True)
     flags.DEFINE_string("model", None, "The model; default: the index's model.")
     flags.DEFINE_string("clips", "clips", "Folder to write clips to.")
     flags.DEFINE_float("deadline_seconds", 300.0, "Maximum seconds to cut a clip.")

@@ -77,7 +77,7 @@ def write_list(searcher: Searcher, moments: Sequence[Moment]) -> None:
 
 def define_cut() -> None:
     """Cut a moment out of its video as an MP4 file."""
-    flags.DEFINE_string("index", None, "Folder of the index.", required=True)
+    flags.DEFINE_string("index", None, "Index folder.", required=True)
     flags.DEFINE_string(
         "moment", None, "Id of a moment (`query --json`), or FILE@start-end.", required=True
     )
@@ -86,8 +86,8 @@ def define_cut() -> None:
         "mode",
         "exact",
         ["exact", "copy"],
-        "exact: re-encode the moment; copy: keep the compressed streams, from the last key frame "
-        "before the start on.",
+        "exact: re-encode the moment; copy: keep the compressed streams, starting at the last key "
+        "frame before the moment.",
     )
     flags.DEFINE_float("deadline_seconds", 600.0, "Maximum seconds to cut the clip.")
     storage_flags(inputs=["index"], outputs=["output"])

@@ -111,7 +111,7 @@ export class Asking {
       })),
     ];
     if (state.least && !only) {
-      chips.push(chip("filter", leastText(state.least), "the least confidence", () => this.change({ least: null })));
+      chips.push(chip("filter", leastText(state.least), "the minimum confidence", () => this.change({ least: null })));
     }
     if (chips.length > 1) {
       chips.push(make("li", {}, make("button.plain", { type: "button", onclick: () => this.change({
@@ -166,5 +166,5 @@ function likeChip(id, remove) {
   const [video, start] = id.split("-");
   const seconds = Number(start) / 1000 || 0;
   const picture = `/api/v1/videos/${encodeURIComponent(video)}/thumbnail?t=${seconds}`;
-  return chip("like", `Like the moment at ${clock(seconds)}`, "the moment that results are to be like", remove, picture);
+  return chip("like", `Like the moment at ${clock(seconds)}`, "the moment that results should resemble", remove, picture);
 }

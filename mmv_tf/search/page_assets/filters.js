@@ -57,8 +57,8 @@ export class Filters {
     this.panel.replaceChildren(
       ...(folders.length ? [field("folder", "Folder")] : []),
       field("file", "File name contains"),
-      make("fieldset.pair", {}, make("legend", {}, "Length of the film, minutes"), field("min_seconds", "From"), field("max_seconds", "to")),
-      make("fieldset.pair", {}, make("legend", {}, "Date of the file"), field("after", "From"), field("before", "to")),
+      make("fieldset.pair", {}, make("legend", {}, "Film length, in minutes"), field("min_seconds", "From"), field("max_seconds", "to")),
+      make("fieldset.pair", {}, make("legend", {}, "File date"), field("after", "From"), field("before", "to")),
       make("label.field.confident", {}, make("span", {}, "Confidence"), this.least),
       ...(labels.length ? [this.buildLabels(labels)] : []),
     );
@@ -67,13 +67,13 @@ export class Filters {
   buildLabels(labels) {
     const name = make("select", { "aria-label": "Label" }, ...labels.map((label) => make("option", { value: label }, label)));
     const shown = make("output", {}, THRESHOLD.toFixed(2));
-    const threshold = make("input", { type: "range", min: "0", max: "1", step: "0.05", value: THRESHOLD, "aria-label": "Least score of the label" });
+    const threshold = make("input", { type: "range", min: "0", max: "1", step: "0.05", value: THRESHOLD, "aria-label": "Minimum score of the label" });
     threshold.addEventListener("input", () => { shown.textContent = Number(threshold.value).toFixed(2); });
     const add = make("button.plain", { type: "button", onclick: () => this.change({
       view: "search",
       labels: [...this.state.labels.filter((label) => label.name !== name.value), { name: name.value, threshold: Number(threshold.value) }],
     }) }, "Add");
-    return make("fieldset.pair.labels", {}, make("legend", {}, "Label of the classifier"), name, threshold, shown, add);
+    return make("fieldset.pair.labels", {}, make("legend", {}, "Classifier label"), name, threshold, shown, add);
   }
 
   show(state) {

@@ -108,9 +108,9 @@ export class Player {
       action("play", "Play the moment", () => this.seekAndPlay(moment.start)),
       action("like", "More like this", () => this.actions.like(moment)),
       action("save", "Clip", (event) => this.actions.save(moment, event.currentTarget), "as a file", {
-        title: "From its first to its last frame, encoded anew" }),
+        title: "From its first to its last frame, re-encoded" }),
       action("save", "Original quality", (event) => this.actions.save(moment, event.currentTarget, "copy"), "as a file", {
-        title: "Not encoded anew, so it starts at the key frame before" }));
+        title: "Not re-encoded, so it starts at the key frame before" }));
   }
 
   load(address, time) {

@@ -104,12 +104,12 @@ function notes(answer, moments) {
 
 function explanation(answer, moments) {
   const told = [
-    "The number after the times is the score, which sorts the moments; it can be compared within one search only.",
-    "The line is the score along the film, with the moment marked. All lines have one scale, so films can be compared by them. Click one to play from there.",
+    "The number after the times is the score, which sorts the moments; it can be compared only within one search.",
+    "The line is the score along the film, with the moment marked. All lines share one scale, so films can be compared by them. Click one to play from there.",
   ];
   if (moments.some((moment) => moment.confidence)) {
     told.unshift("The word and its percentage are the confidence: how many of 100 unrelated queries this index answers less well. What is not at least likely may be missing from the index.");
   }
-  if (answer.approximate) told.push("The index is large, so that its windows were preselected; a moment may be missing.");
+  if (answer.approximate) told.push("The index is large, so its windows were preselected; a moment may be missing.");
   return make("details.explained", {}, make("summary", {}, "How to read this"), ...told.map((text) => make("p", {}, text)));
 }

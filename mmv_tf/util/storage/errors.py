@@ -54,7 +54,7 @@ _CUT = {
 _NO_BUCKET = "there is no such bucket; check the name, or create the bucket first"
 _SKEWED = "the store's clock and this machine's differ; set this machine's clock"
 _REFUSED = "the store refuses these credentials; renew them"
-_DENIED = "these credentials may not do this; ask for the permission, or check the bucket's name"
+_DENIED = "these credentials do not permit this; ask for permission, or check the bucket's name"
 _REGION = "the bucket is in another region; set AWS_DEFAULT_REGION to it"
 _CODES = {
     "NoSuchBucket": _NO_BUCKET,

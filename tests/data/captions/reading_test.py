@@ -96,7 +96,7 @@ ROWS = "start\tend\tcaption\n{}\n"
         ("a.vtt", CUE.format("00:01.000 -> 00:02.000"), "line 3: got '00:01.000 -> "),
         ("a.vtt", CUE.format("00:61.000 --> 01:02.000"), "line 3: got '00:61"),
         ("a.vtt", CUE.format("00:02.000 -->"), "line 3: got"),
-        ("a.vtt", CUE.format("00:02.000 --> 00:01.000"), "line 3: .*ends at 1 s and starts at 2"),
+        ("a.vtt", CUE.format("00:02.000 --> 00:01.000"), "line 3: .*ends at 1 s but starts at 2"),
         ("a.vtt", CUE.format("00:02.000 --> 00:02.000"), "line 3: .*after the start"),
         ("a.vtt", CUE.format("-00:02.000 --> 00:01.000"), "line 3: got"),
         ("a.vtt", b"WEBVTT\n\n00:01.000 --> 00:02.000\n\xff\n", "line 4: byte 0xff is not UTF-8"),

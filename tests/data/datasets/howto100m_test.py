@@ -77,7 +77,7 @@ def test_damage(tmp_path):
     (source,) = read_data_set("howto100m", tmp_path).sources
     assert source.narrations == ()
     assert source.left_out.counts == {"captions_in_lists_of_unequal_length": 2}
-    assert "the captions of v are not lists" in next(iter(source.left_out.first.values()))
+    assert "the captions of v are not three lists" in next(iter(source.left_out.first.values()))
     (tmp_path / "caption.json").write_text('{"v": [1]}')
     (source,) = read_data_set("howto100m", tmp_path).sources
     assert source.left_out.total == 1

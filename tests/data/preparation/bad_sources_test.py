@@ -84,7 +84,7 @@ CAPTIONS = {
     "all past the end": ("too short", "no clip fits", 0, [(7.0, 8.0, "late")]),
     "negative": ("no captions", "line 3: got", 0, "WEBVTT\n\n-00:01.000 --> 00:02.000\nx\n"),
     "odd": ("ok", "", 1, [(0.2, 0.7, "one"), (0.9, 0.9, "x")]),
-    "reversed": ("no captions", "ends at 1 s and", 0, [(2.0, 1.0, "x")]),
+    "reversed": ("no captions", "ends at 1 s but", 0, [(2.0, 1.0, "x")]),
     "ten megabytes": ("no captions", "characters", 0, [(0.1, 1.0, "x" * 10_000_000)]),
     "endless": ("no captions", "at most 67108864 are read", 0, None),
     "none": ("no captions", "no captions to cut by", 0, False),

@@ -75,7 +75,7 @@ def test_few_clips_lost_leave_a_film_ok(tmp_path, prepare, monkeypatch):
     found = row(prepare(cues), "film")
     assert (found["status"], found["clips"]) == ("ok", 15)
     assert found["left_out"]["clips_not_decoded"] == 1
-    assert found["reason"].startswith("1 blocks lost, the first: ")
+    assert found["reason"].startswith("1 blocks lost, the first because: ")
 
 
 def test_clips_in_which_the_size_changes_are_left_out(tmp_path, prepare):

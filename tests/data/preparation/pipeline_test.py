@@ -245,7 +245,7 @@ def test_folder_reports_each_source(film, tmp_path, in_process):
 def test_too_little_space_is_seen_before_the_work(film, tmp_path, in_process, monkeypatch):
     usage = types.SimpleNamespace(free=100_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ValueError, match=r"about 0.00 GB are needed, but 0.00 GB are free"):
+    with pytest.raises(ValueError, match=r"about 0.00 GB are needed, but only 0.00 GB are free"):
         prepare(film, tmp_path)
     assert not list(tmp_path.glob("*.tfrecord"))
 

@@ -41,7 +41,7 @@ def test_duplicate_example_ids_are_an_error(tmp_path, in_process):
         for name in ("a", "b")
     ]
     with pytest.raises(
-        ValueError, match=r"id 'same' belongs to a clip of .*a.mp4 and to one of .*b"
+        ValueError, match=r"id 'same' belongs to a clip from .*a.mp4 and to one from .*b"
     ):
         prepare_sources(sources, tmp_path / "data", cut="list")
 
@@ -79,7 +79,7 @@ def test_what_is_left_out_is_counted_and_its_place_told(film, tmp_path, in_proce
     assert rows["b"]["left_out"] == {}
     report = preparation.format_report(manifest)
     assert "1 caption files passed over (first: a.en.vtt is used, not a.de.vtt)" in report
-    assert "(first: a.en.vtt, line 6: the caption ends at 0.7 s and starts at 0.7 s)" in report
+    assert "(first: a.en.vtt, line 6: the caption ends at 0.7 s but starts at 0.7 s)" in report
     assert "files passed over: 1 .jpg, 1 .json, 1 caption files of no source" in report
     assert manifest["passed_over"] == found.passed_over
     dropped = preparation.format_dropped(manifest["dropped"])

@@ -229,7 +229,7 @@ def test_mistakes_are_told_before_the_work(s3_store, folder, in_process):
         preparation.find_sources(f"{s3_store.url}/none")
     with (
         s3_store.faulty(lambda request: "403" if request.method == "PUT" else None),
-        pytest.raises(OSError, match="these credentials may not") as caught,
+        pytest.raises(OSError, match="these credentials do not permit") as caught,
     ):
         preparation.prepare(sources, f"{s3_store.url}/data", SETTINGS)
     assert storage_servers.SECRET not in str(caught.value)

@@ -30,5 +30,5 @@ def test_far_along_the_two_counts_still_agree():
 
 
 def test_a_share_of_less_than_an_example_is_refused():
-    with pytest.raises(ValueError, match="at least one of each"):
+    with pytest.raises(ValueError, match="at least one from each"):
         mixing.mix_batches([None, None], (100, 1), 8)

@@ -16,5 +16,5 @@ def test_a_network_is_shown_what_it_learnt_from():
 
 
 def test_metadata_that_lack_something_are_refused():
-    with pytest.raises(ValueError, match="metadata lack size, square_crop"):
+    with pytest.raises(ValueError, match="metadata lacks size, square_crop"):
         data.config_for_network({"num_frames": 4, "frame_rate": 5.0}, "folder", "test")

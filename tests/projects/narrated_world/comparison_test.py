@@ -108,7 +108,7 @@ def test_wrong_settings_are_refused(short):
         comparison_lib.Comparison(wrong)
     with pytest.raises(
         ValueError,
-        match="one of each of test or validation; full or runlocal; 'runlocl' is unknown",
+        match="each of these groups: test or validation; full or runlocal; 'runlocl' is unknown",
     ):
         configuration.get_config("runlocl")
 

@@ -56,7 +56,7 @@ def test_what_can_not_pass_is_not_retried(waits):
     def operation():
         raise PermissionError
 
-    with pytest.raises(StorageError, match="may not do this"):
+    with pytest.raises(StorageError, match="do not permit this"):
         retries.retried(operation, "read it", "s3://b/k")
     assert waits == []
 

@@ -209,7 +209,7 @@ def test_wrong_urls(enter, either_store, flag, given, message):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("403", "these credentials may not do this; ask for the permission"),
+        ("403", "these credentials do not permit this; ask for permission"),
         ("401", "no credentials for the store were found; set "),
         ("500", "the store is out of order (server error); try again later."),
         ("503", "the store is out of order (throttled request); try again later."),
