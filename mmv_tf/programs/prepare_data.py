@@ -85,7 +85,7 @@ _STORE = flags.DEFINE_enum(
 _VIDEO_CRF = flags.DEFINE_integer(
     "video_crf",
     _DEFAULTS.video_crf,
-    "With --store=video, x264's constant rate factor, 1 to 51; adding 6 halves the bytes.",
+    "With --store=video, x264's constant rate factor, 1 to 51; adding 6 roughly halves the bytes.",
 )
 _SAMPLE_RATE = flags.DEFINE_integer(
     "sample_rate", _DEFAULTS.sample_rate, "Sample rate of stored audio in Hz."
