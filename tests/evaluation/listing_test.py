@@ -105,6 +105,18 @@ def test_vocs_difficult_objects_are_ignored(tmp_path):
     assert listing.of(TRAIN)[1].labels == (1,)
 
 
+def test_vocs_lists_are_complete_and_name_each_image_once(tmp_path):
+    data = small_benchmarks.voc2007(tmp_path)
+    path = data / "VOC2007" / "ImageSets" / "Main" / "dog_test.txt"
+    published = path.read_text()
+    path.write_text(published[: published.rindex("\n")])
+    with pytest.raises(ValueError, match=r"dog_test.txt: lacks 000004, which other classes' lists"):
+        read_listing("voc2007", data, None, "trainval-test")
+    path.write_text(f"{published}\n000001  1")
+    with pytest.raises(ValueError, match=r"dog_test.txt, line 6: 000001 is listed twice"):
+        read_listing("voc2007", data, None, "trainval-test")
+
+
 def test_image_folders_need_both_parts(tmp_path):
     data = small_benchmarks.image_folder(tmp_path)
     assert read_listing("image_folder", data, None, "val").classes == ("blue", "green", "red")

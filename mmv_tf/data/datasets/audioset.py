@@ -102,7 +102,10 @@ def _class_names(folder: Folder) -> dict[str, str]:
                 raise ValueError(
                     f"{path}: got the index {index:g}; expected 0 to {len(rows) - 1}, each once."
                 )
-        return {mid: name for _, mid, name in rows}
+        names = {mid: name for _, mid, name in rows}
+        if len(set(names.values())) < len(rows):
+            raise ValueError(f"{path}: a mid or a name occurs twice; download the list again.")
+        return names
     try:
         entries = parse_json(captions_lib.read_text(path, _MAX_ONTOLOGY_BYTES))
         check_form(entries, [{"id": str, "name": str}])

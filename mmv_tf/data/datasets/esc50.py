@@ -44,14 +44,14 @@ def read(folder: Folder) -> Published:
 
 def _from_table(path: pathlib.Path, only_esc10: bool) -> tuple[list[Entry], tuple[str, ...]]:
     """Return entries and classes by `target`; ESC-10 has the same order without gaps."""
-    entries, names = [], {}
+    entries, targets = [], []
     for where, row in tables.read_rows(path, (*_COLUMNS, *(["esc10"] if only_esc10 else []))):
         if only_esc10 and row["esc10"].lower() != "true":
             continue
-        names[int(tables.number(row["target"], path, where))] = row["category"]
+        targets.append((where, row["target"], row["category"]))
         fold = f"{int(tables.number(row['fold'], path, where))}"
         entries.append(_entry(f"audio/{row['filename']}", fold, row["category"]))
-    return entries, tuple(names[target] for target in sorted(names))
+    return entries, tables.classes_by_number(targets, path)
 
 
 def _from_folders(directory: pathlib.Path) -> tuple[list[Entry], tuple[str, ...]]:

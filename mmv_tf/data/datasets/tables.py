@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import os
 import pathlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from mmv_tf.data import captions as captions_lib
 from mmv_tf.data import file_types
@@ -68,6 +68,29 @@ def number(text: str, path: pathlib.Path, where: str) -> float:
             f"{path}, {where}: got {text!r}; expected a number; use the list as it was published."
         )
     return value
+
+
+def classes_by_number(rows: Iterable[tuple[str, str, str]], path: pathlib.Path) -> tuple[str, ...]:
+    """Return class names in the order of their numbers.
+
+    Args:
+      rows: (line, number, name); the same pair may occur several times.
+      path: the list, for messages.
+
+    Raises:
+      ValueError: a number is not a number, belongs to two names, or a name has two numbers.
+    """
+    names: dict[float, str] = {}
+    numbers: dict[str, float] = {}
+    for where, text, name in rows:
+        value = number(text, path, where)
+        if names.setdefault(value, name) != name or numbers.setdefault(name, value) != value:
+            raise ValueError(
+                f"{path}, {where}: the class {name!r} has the number {value:g}, but a line before "
+                f"has {names[value]!r} with {value:g}, or {name!r} with another number; use the "
+                "list as it was published."
+            )
+    return tuple(names[value] for value in sorted(names))
 
 
 def find_file(directory: pathlib.Path, names: Sequence[str], what: str) -> pathlib.Path:

@@ -56,8 +56,8 @@ def read(folder: Folder) -> Published:
 
 def _classes(path: pathlib.Path) -> tuple[str, ...]:
     """Return names in the order of the published numbers, which start at 1; indices start at 0."""
-    pairs = []
+    rows = []
     for where, line in tables.read_lines(path):
         number, _, name = line.replace("\t", " ").partition(" ")
-        pairs.append((tables.number(number, path, where), name.strip()))
-    return tuple(name for _, name in sorted(pairs))
+        rows.append((where, number, name.strip()))
+    return tables.classes_by_number(rows, path)

@@ -39,7 +39,10 @@ def read(folder: Folder) -> Published | Collection:
             for where, line in tables.read_lines(path):
                 image, sign = _fields(line, path, where)
                 signs = found.setdefault((image, split), {"-1": [], "0": [], "1": []})
+                if any(label in those for those in signs.values()):
+                    raise ValueError(f"{path}, {where}: {image} is listed twice.")
                 signs[sign].append(label)
+    _check_complete(found, lists)
     entries = tuple(
         Entry(
             entry_id=image,
@@ -52,6 +55,20 @@ def read(folder: Folder) -> Published | Collection:
         for (image, split), signs in found.items()
     )
     return Published(entries, CLASSES, divisions=_DIVISIONS, kinds=(IMAGE,))
+
+
+def _check_complete(
+    found: dict[tuple[str, str], dict[str, list[str]]], lists: pathlib.Path
+) -> None:
+    """Check that each image is listed for every class; otherwise it would count as negative."""
+    for (image, split), signs in found.items():
+        listed = {label for labels in signs.values() for label in labels}
+        missing = [label for label in CLASSES if label not in listed]
+        if missing:
+            raise ValueError(
+                f"{lists / f'{missing[0]}_{split}.txt'}: lacks {image}, which other classes' lists "
+                "contain; use the lists from one release."
+            )
 
 
 def _fields(line: str, path: pathlib.Path, where: str) -> tuple[str, str]:

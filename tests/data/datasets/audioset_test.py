@@ -51,6 +51,15 @@ def test_lists(directory):
     assert read_data_set("audioset", directory).labels == ("Gush", "Speech")
 
 
+@pytest.mark.parametrize("second", ["/m/2,Speech", "/m/09x0r,Gush"])
+def test_a_class_list_with_a_repeated_class(directory, second):
+    (directory / "class_labels_indices.csv").write_text(
+        f"index,mid,display_name\n0,/m/09x0r,Speech\n1,{second}\n"
+    )
+    with pytest.raises(ValueError, match="a mid or a name occurs twice"):
+        read_data_set("audioset", directory)
+
+
 def test_damage(directory):
     lists = directory / "balanced_train_segments.csv"
     lists.write_text(ROWS.replace("/t/dd00088", "/m/other", 1))

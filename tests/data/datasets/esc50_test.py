@@ -25,6 +25,15 @@ def test_table(tmp_path):
     assert len(ten.sources) == 2
 
 
+def test_a_class_number_with_two_names(tmp_path):
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "esc50.csv").write_text(
+        "filename,fold,target,category\n1-1-A-0.wav,1,0,dog\n1-2-A-0.wav,1,0,rain\n"
+    )
+    with pytest.raises(ValueError, match=r"esc50.csv, line 3: the class 'rain' has the number 0"):
+        read_data_set("esc50", tmp_path)
+
+
 def test_folders(tmp_path):
     for name in ("002 - Rain/3-1-A.ogg", "001 - Dog bark/1-2-A.ogg", "001 - Dog bark/2-3-B.ogg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

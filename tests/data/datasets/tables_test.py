@@ -1,5 +1,7 @@
 # Copyright 2026 The mmv_tf Authors.
 # SPDX-License-Identifier: Apache-2.0
+import pathlib
+
 import pytest
 
 from mmv_tf.data.datasets import tables
@@ -38,6 +40,16 @@ def test_usual_files_come_before_others(tmp_path):
         (tmp_path / name).touch()
     found = tables.files_by_stem(tmp_path, (".mp4", ".3gp", ".wmv"))
     assert found == {"x": tmp_path / "x.mp4", "y": tmp_path / "y.wmv"}
+
+
+def test_each_class_has_one_number():
+    path = pathlib.Path("list.csv")
+    rows = [("line 1", "2", "cat"), ("line 2", "1", "dog"), ("line 3", "2", "cat")]
+    assert tables.classes_by_number(rows, path) == ("dog", "cat")
+    with pytest.raises(ValueError, match=r"list.csv, line 4: the class 'cow' has the number 1, "):
+        tables.classes_by_number([*rows, ("line 4", "1", "cow")], path)
+    with pytest.raises(ValueError, match=r"line 4: the class 'dog' has the number 3, "):
+        tables.classes_by_number([*rows, ("line 4", "3", "dog")], path)
 
 
 def test_read_rows(tmp_path):

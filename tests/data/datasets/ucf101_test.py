@@ -38,6 +38,12 @@ def test_lists(directory):
 
 
 def test_damage(directory):
+    classes = directory / "ucfTrainTestlist" / "classInd.txt"
+    published = classes.read_text()
+    classes.write_text("1 ApplyEyeMakeup\n2 YoYo\n2 Archery\n")
+    with pytest.raises(ValueError, match=r"classInd.txt, line 3: the class 'Archery' has the numb"):
+        read_data_set("ucf101", directory)
+    classes.write_text(published)
     (directory / "ucfTrainTestlist" / "testlist01.txt").write_text("Nothing/v.avi\n")
     with pytest.raises(ValueError, match=r"testlist01.txt, line 1: got 'Nothing/v.avi'"):
         read_data_set("ucf101", directory)

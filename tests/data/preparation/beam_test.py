@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import pathlib
 import shutil
 import socket
 import subprocess
@@ -81,6 +82,8 @@ def module(name, folder, cache, *arguments):
     """A module of Beam in a process with its own working directory and mirror of stores."""
     environment = {
         **os.environ,
+        # Beam's worker pool starts workers as "python".
+        "PATH": f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "MMV_TF_STORAGE_CACHE": str(cache),
         "PYTHONPATH": f"{running.ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}",
     }
