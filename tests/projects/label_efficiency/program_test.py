@@ -33,6 +33,6 @@ def test_wrong_usage_ends_with_one_line(tmp_path):
     )
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "none is not a folder; give that of ESC-10" in done.stderr
+    assert "none is not a folder; pass the ESC-10 folder" in done.stderr
     done = running.run_forked("projects.label_efficiency")
     assert done.returncode == 2
