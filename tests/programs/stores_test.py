@@ -56,7 +56,8 @@ def uploaded(local, s3_store):
 
 # Flags that name files or folders and have no role in `storage_flags`.
 NO_ROLE = {
-    "moment": "FILE is a video of the index",
+    "labels": "prepare_data takes the URL",
+    "moment": "FILE is a video in the index",
     "repaired": "verify_data takes the URL",
     "shard": "no path",
 }
