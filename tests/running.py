@@ -14,7 +14,7 @@ import tempfile
 from typing import Any
 
 ROOT = pathlib.Path(__file__).parent.parent
-_TIMEOUT = 120.0
+_TIMEOUT = 600.0  # Stops a program that hangs; busy machines need minutes for some programs.
 # What programs import, for processes that are forked.
 PRELOAD = ["mmv_tf.util.quiet_start", *(f"mmv_tf.{name}" for name in ("search", "training"))]
 
