@@ -33,23 +33,6 @@ def crash(data):
     os.abort()
 
 
-@pytest.mark.slow
-def test_an_upload_is_decoded_as_it_would_be_here(library):
-    with contextlib.closing(Decoder(PATIENT, 1)) as decoder:
-        check_an_upload(library, decoder)
-
-
-def check_an_upload(library, decoder):
-    data = (library.videos / EVIL_NAME).read_bytes()
-    assert decoder.call(kind_of_bytes, "x", data, "x") == "video"
-    query = Query("video", data, name="x")
-    windows = library.embedder.windows
-    found = decoder.call(read_query, "x", query, windows)
-    np.testing.assert_array_equal(found, read_query(query, windows))
-    with pytest.raises(MediaError, match=r"^x is not a readable image"):
-        decoder.call(kind_of_bytes, "x", b"no film", "x")
-
-
 def test_what_never_ends_is_killed_and_does_not_delay_others(decoder):
     decoder.start()
     failures = []
@@ -70,3 +53,16 @@ def test_what_never_ends_is_killed_and_does_not_delay_others(decoder):
     with pytest.raises(MediaError, match="crashed"):
         decoder.call(crash, "x", b"")
     assert decoder.call(len, "x", b"four") == 4
+
+
+@pytest.mark.slow
+def test_an_upload_is_decoded_as_it_would_be_here(library):
+    data = (library.videos / EVIL_NAME).read_bytes()
+    query = Query("video", data, name="x")
+    windows = library.embedder.windows
+    with contextlib.closing(Decoder(PATIENT, 1)) as decoder:
+        assert decoder.call(kind_of_bytes, "x", data, "x") == "video"
+        found = decoder.call(read_query, "x", query, windows)
+        np.testing.assert_array_equal(found, read_query(query, windows))
+        with pytest.raises(MediaError, match=r"^x is not a readable image"):
+            decoder.call(kind_of_bytes, "x", b"no film", "x")

@@ -86,9 +86,9 @@ def classes_by_number(rows: Iterable[tuple[str, str, str]], path: pathlib.Path) 
         value = number(text, path, where)
         if names.setdefault(value, name) != name or numbers.setdefault(name, value) != value:
             raise ValueError(
-                f"{path}, {where}: the class {name!r} has the number {value:g}, but a line before "
-                f"has {names[value]!r} with {value:g}, or {name!r} with another number; use the "
-                "list as it was published."
+                f"{path}, {where}: the class {name!r} has the number {value:g}, but an earlier "
+                "line gives another number for this class, or another class for this number; use "
+                "the list as it was published."
             )
     return tuple(names[value] for value in sorted(names))
 

@@ -32,24 +32,24 @@ def read(folder: Folder) -> Published | Collection:
     if not folder.division and not any((folder.directory / place).is_dir() for place in _LISTS):
         return tfds_images.read(folder.directory, folder.name)
     lists = folder.find(_LISTS, "folder of lists")
-    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    found: dict[tuple[str, str], dict[str, str]] = {}
     for split in ("trainval", "test"):
         for label in CLASSES:
             path = lists / f"{label}_{split}.txt"
             for where, line in tables.read_lines(path):
                 image, sign = _fields(line, path, where)
-                signs = found.setdefault((image, split), {"-1": [], "0": [], "1": []})
-                if any(label in those for those in signs.values()):
+                signs = found.setdefault((image, split), {})
+                if label in signs:
                     raise ValueError(f"{path}, {where}: {image} is listed twice.")
-                signs[sign].append(label)
+                signs[label] = sign
     _check_complete(found, lists)
     entries = tuple(
         Entry(
             entry_id=image,
             files=(f"JPEGImages/{image}.jpg",),
             split=split,
-            labels=tuple(signs["1"]),
-            ignored=tuple(signs["0"]),
+            labels=tuple(label for label, sign in signs.items() if sign == "1"),
+            ignored=tuple(label for label, sign in signs.items() if sign == "0"),
             group=image,
         )
         for (image, split), signs in found.items()
@@ -57,13 +57,10 @@ def read(folder: Folder) -> Published | Collection:
     return Published(entries, CLASSES, divisions=_DIVISIONS, kinds=(IMAGE,))
 
 
-def _check_complete(
-    found: dict[tuple[str, str], dict[str, list[str]]], lists: pathlib.Path
-) -> None:
+def _check_complete(found: dict[tuple[str, str], dict[str, str]], lists: pathlib.Path) -> None:
     """Check that each image is listed for every class; otherwise it would count as negative."""
     for (image, split), signs in found.items():
-        listed = {label for labels in signs.values() for label in labels}
-        missing = [label for label in CLASSES if label not in listed]
+        missing = [label for label in CLASSES if label not in signs]
         if missing:
             raise ValueError(
                 f"{lists / f'{missing[0]}_{split}.txt'}: lacks {image}, which other classes' lists "
